@@ -1,6 +1,8 @@
 //! Budgets of a grant: they hold for the step over all its attempts.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,31 +42,45 @@ impl Budgets {
 #[derive(Debug, Default)]
 pub struct BudgetUse {
     calls: AtomicU64,
+    /// Ordinals of the effects among `calls`: a later attempt that repeats one of them asks for the same effect. Never larger than the budget of calls.
+    effects: Mutex<BTreeSet<u32>>,
     bytes_out: AtomicU64,
     bytes_in: AtomicU64,
 }
 
 impl BudgetUse {
-    /// Starts from what earlier attempts used, as read back from the ledger.
-    pub fn resumed(calls: u64, bytes_out: u64, bytes_in: u64) -> Self {
-        Self { calls: calls.into(), bytes_out: bytes_out.into(), bytes_in: bytes_in.into() }
+    /// Starts from what earlier attempts used, as read back from the ledger; `effects` are the ordinals of repeatable effects among `calls`.
+    pub fn resumed(calls: u64, effects: BTreeSet<u32>, bytes_out: u64, bytes_in: u64) -> Self {
+        Self { calls: calls.into(), effects: Mutex::new(effects), bytes_out: bytes_out.into(), bytes_in: bytes_in.into() }
     }
 
-    /// Reserves one call with `bytes` of arguments. `repeats` tells that the call has the key of one counted before.
+    /// Reserves one call with `bytes` of arguments. `effect` is the ordinal of a `write` or `final` whose repeats the
+    /// connector recognises; one that was counted before is not counted again.
     ///
     /// # Errors
     /// The budget that does not suffice; nothing is reserved then.
-    pub fn reserve(&self, budgets: &Budgets, bytes: u64, repeats: bool) -> Result<(), BudgetKind> {
-        if !repeats && !add_within(&self.calls, 1, budgets.calls) {
-            return Err(BudgetKind::Calls);
-        }
+    pub fn reserve(&self, budgets: &Budgets, bytes: u64, effect: Option<u32>) -> Result<(), BudgetKind> {
         if !add_within(&self.bytes_out, bytes, budgets.bytes_out.0) {
-            if !repeats {
-                self.calls.fetch_sub(1, Ordering::Relaxed);
-            }
             return Err(BudgetKind::BytesOut);
         }
+        // The lock is held while counting, so that two calls with the same ordinal cannot both count or both be free.
+        let mut effects = self.effects.lock().unwrap_or_else(PoisonError::into_inner);
+        let repeats = effect.is_some_and(|ordinal| effects.contains(&ordinal));
+        if !repeats && !add_within(&self.calls, 1, budgets.calls) {
+            self.bytes_out.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(BudgetKind::Calls);
+        }
+        effects.extend(effect);
         Ok(())
+    }
+
+    /// Gives back the call of an effect of which it is certain that nothing happened, so that a later attempt may try
+    /// again. Never call it for a `read`: what was asked is out.
+    pub fn release(&self, effect: Option<u32>) {
+        let mut effects = self.effects.lock().unwrap_or_else(PoisonError::into_inner);
+        if effect.is_none_or(|ordinal| effects.remove(&ordinal)) {
+            let _ = self.calls.try_update(Ordering::Relaxed, Ordering::Relaxed, |calls| calls.checked_sub(1));
+        }
     }
 
     /// Counts the bytes of a result before the guest sees it.
@@ -95,18 +111,32 @@ fn add_within(counter: &AtomicU64, amount: u64, most: u64) -> bool {
 mod tests {
     use super::*;
 
+    const BUDGETS: Budgets = Budgets { calls: 2, bytes_out: ByteCount(10), bytes_in: ByteCount(5) };
+
     #[test]
     fn under_at_and_over() {
-        let budgets = Budgets { calls: 2, bytes_out: ByteCount(10), bytes_in: ByteCount(5) };
         let used = BudgetUse::default();
-        assert_eq!(used.reserve(&budgets, 4, false), Ok(()));
-        assert_eq!(used.reserve(&budgets, 7, false), Err(BudgetKind::BytesOut));
+        assert_eq!(used.reserve(&BUDGETS, 4, None), Ok(()));
+        assert_eq!(used.reserve(&BUDGETS, 7, None), Err(BudgetKind::BytesOut));
         assert_eq!(used.calls(), 1);
-        assert_eq!(used.reserve(&budgets, 6, false), Ok(()));
-        assert_eq!(used.reserve(&budgets, 0, false), Err(BudgetKind::Calls));
-        assert_eq!(used.reserve(&budgets, 0, true), Ok(()));
-        assert_eq!(used.receive(&budgets, 5), Ok(()));
-        assert_eq!(used.receive(&budgets, 1), Err(BudgetKind::BytesIn));
+        assert_eq!(used.reserve(&BUDGETS, 6, None), Ok(()));
+        assert_eq!(used.reserve(&BUDGETS, 0, None), Err(BudgetKind::Calls));
+        assert_eq!(used.receive(&BUDGETS, 5), Ok(()));
+        assert_eq!(used.receive(&BUDGETS, 1), Err(BudgetKind::BytesIn));
+    }
+
+    #[test]
+    fn a_repeated_effect_counts_once_and_a_released_one_not_at_all() {
+        let used = BudgetUse::default();
+        assert_eq!(used.reserve(&BUDGETS, 0, Some(0)), Ok(()));
+        assert_eq!(used.reserve(&BUDGETS, 0, Some(0)), Ok(()));
+        assert_eq!(used.reserve(&BUDGETS, 0, Some(1)), Ok(()));
+        assert_eq!(used.reserve(&BUDGETS, 0, Some(2)), Err(BudgetKind::Calls));
+        used.release(Some(0));
+        assert_eq!(used.reserve(&BUDGETS, 0, Some(2)), Ok(()));
+        assert_eq!(used.reserve(&BUDGETS, 0, Some(0)), Err(BudgetKind::Calls));
+        used.release(Some(7));
+        assert_eq!(used.calls(), 2);
     }
 
     #[test]
@@ -115,7 +145,7 @@ mod tests {
         let used = BudgetUse::default();
         let granted: usize = std::thread::scope(|scope| {
             let threads: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| (0..1000).filter(|_| used.reserve(&budgets, 1, false).is_ok()).count())).collect();
+                (0..4).map(|_| scope.spawn(|| (0..1000).filter(|_| used.reserve(&budgets, 1, None).is_ok()).count())).collect();
             threads.into_iter().map(|t| t.join().unwrap()).sum()
         });
         assert_eq!(granted, 100);
