@@ -16,6 +16,16 @@ pub fn to_bytes(value: &Value) -> Vec<u8> {
     out
 }
 
+/// Appends the canonical bytes of a JSON value, for callers that join several into one.
+pub fn append_to(value: &Value, out: &mut Vec<u8>) {
+    write(value, out);
+}
+
+/// Appends the canonical bytes of a text: a JSON string.
+pub fn append_text_to(text: &str, out: &mut Vec<u8>) {
+    write_text(text, out);
+}
+
 /// Gives the canonical bytes of anything that serialises to JSON.
 ///
 /// # Errors
@@ -86,5 +96,16 @@ mod tests {
         let bytes = to_bytes(&value);
         let again: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(to_bytes(&again), bytes);
+    }
+
+    #[test]
+    fn floats_read_back_exactly() {
+        // Needs serde_json's `float_roundtrip`: without it a float may come back one unit in the last place off, and a
+        // commitment to it would not verify.
+        for float in [0.1 + 0.2, 1e-7 / 3.0, f64::MAX, 5e-324, 2.225_073_858_507_201e-308, -0.0, 1.448_997_445_238_699] {
+            let bytes = to_bytes(&json!(float));
+            let again: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(again.as_f64().map(f64::to_bits), Some(float.to_bits()));
+        }
     }
 }
