@@ -25,7 +25,10 @@ pub enum WitType {
         bits: u8,
     },
     /// `f32` or `f64`.
-    Float,
+    Float {
+        /// Width in bits.
+        bits: u8,
+    },
     /// `char`.
     Char,
     /// `string`.
@@ -76,7 +79,7 @@ impl fmt::Display for WitType {
             Self::Bool => f.write_str("bool"),
             Self::Signed { bits } => write!(f, "s{bits}"),
             Self::Unsigned { bits } => write!(f, "u{bits}"),
-            Self::Float => f.write_str("float"),
+            Self::Float { bits } => write!(f, "f{bits}"),
             Self::Char => f.write_str("char"),
             Self::Text => f.write_str("string"),
             Self::Bytes => f.write_str("list<u8>"),
