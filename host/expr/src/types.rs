@@ -8,6 +8,7 @@ use std::fmt;
 
 pub use compare::Mismatch;
 pub use schema::SchemaProblem;
+use serde_json::Value;
 
 /// What is known about a value before it exists.
 ///
@@ -92,6 +93,19 @@ impl Type {
     pub fn object<N: Into<String>>(fields: impl IntoIterator<Item = (N, Type)>) -> Self {
         let fields = fields.into_iter().map(|(name, ty)| (name.into(), Field::required(ty))).collect();
         Self::Object { fields, open: false }
+    }
+
+    /// Returns the type of one value: its objects have exactly the fields they have.
+    pub fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(_) => Self::Bool,
+            Value::Number(number) if number.is_f64() => Self::Double,
+            Value::Number(_) => Self::Int,
+            Value::String(_) => Self::String,
+            Value::Array(items) => Self::list(items.iter().map(Self::of).reduce(Self::join).unwrap_or_default()),
+            Value::Object(entries) => Self::object(entries.iter().map(|(name, value)| (name.clone(), Self::of(value)))),
+        }
     }
 
     /// Returns the type without null, if there is anything else to it.

@@ -63,12 +63,10 @@ impl Type {
             (Type::Map(wanted), Type::Object { fields, .. }) => {
                 fields.iter().find_map(|(name, field)| wanted.mismatch(&field.ty).map(|m| m.within(name)))
             }
-            (Type::Object { fields, .. }, Type::Map(inner)) => {
-                fields.iter().find_map(|(name, field)| match field.required {
-                    true => Some(Mismatch::new(&field.ty, "a field that may be absent").within(name)),
-                    false => field.ty.mismatch(inner).map(|m| m.within(name)),
-                })
-            }
+            (Type::Object { fields, .. }, Type::Map(inner)) => fields.iter().find_map(|(name, field)| match field.required {
+                true => Some(Mismatch::new(&field.ty, "a field that may be absent").within(name)),
+                false => field.ty.mismatch(inner).map(|m| m.within(name)),
+            }),
             (Type::Object { .. }, Type::Object { .. }) => object_mismatch(self, found),
             (wanted, other) if wanted == other => None,
             (wanted, other) => Some(Mismatch::new(wanted, other)),

@@ -81,10 +81,10 @@ impl<'s> Reader<'s> {
     fn read_keywords(&mut self, keywords: &'s Map<String, Value>) -> Result<Type, SchemaProblem> {
         let mut ty = self.read_type(keywords)?;
         if let Some(value) = keywords.get("const") {
-            ty = meet(ty, type_of(value));
+            ty = meet(ty, Type::of(value));
         }
         if let Some(values) = array(keywords, "enum")? {
-            ty = meet(ty, values.iter().map(type_of).reduce(Type::join).unwrap_or_default());
+            ty = meet(ty, values.iter().map(Type::of).reduce(Type::join).unwrap_or_default());
         }
         if let Some(reference) = keywords.get("$ref") {
             ty = meet(ty, self.follow(reference)?);
@@ -156,8 +156,7 @@ impl<'s> Reader<'s> {
             Some(Value::Object(properties)) => Some(properties),
             Some(_) => return Err(SchemaProblem::Malformed { keyword: "properties", expected: "an object" }),
         };
-        let required: Vec<&str> =
-            array(keywords, "required")?.into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = array(keywords, "required")?.into_iter().flatten().filter_map(Value::as_str).collect();
         let additional = keywords.get("additionalProperties");
         if properties.is_none_or(Map::is_empty)
             && let Some(values @ Value::Object(_)) = additional
@@ -201,19 +200,6 @@ fn array<'s>(keywords: &'s Map<String, Value>, keyword: &'static str) -> Result<
         None => Ok(None),
         Some(Value::Array(items)) => Ok(Some(items)),
         Some(_) => Err(SchemaProblem::Malformed { keyword, expected: "a list" }),
-    }
-}
-
-/// Returns the type of one value, for `const` and `enum`.
-fn type_of(value: &Value) -> Type {
-    match value {
-        Value::Null => Type::Null,
-        Value::Bool(_) => Type::Bool,
-        Value::Number(number) if number.is_f64() => Type::Double,
-        Value::Number(_) => Type::Int,
-        Value::String(_) => Type::String,
-        Value::Array(items) => Type::list(items.iter().map(type_of).reduce(Type::join).unwrap_or_default()),
-        Value::Object(_) => Type::Object { fields: BTreeMap::new(), open: true },
     }
 }
 

@@ -1,0 +1,239 @@
+//! Evaluation, with every step, element and byte counted.
+
+mod calls;
+mod meter;
+mod operators;
+mod value;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::Value as Json;
+
+use crate::bounds::Bounds;
+use crate::error::{EvalError, EvalFault};
+use crate::node::{Absent, Comprehension, Node, NodeKind};
+use crate::syntax::Constant;
+use meter::Meter;
+use value::{SCALAR_BYTES, Text, Value};
+
+/// Gives the values of variables.
+pub trait Variables {
+    /// Returns the value of a variable, or `None` where there is none.
+    fn variable(&self, name: &str) -> Option<&Json>;
+}
+
+impl Variables for BTreeMap<String, Json> {
+    fn variable(&self, name: &str) -> Option<&Json> {
+        self.get(name)
+    }
+}
+
+impl Variables for serde_json::Map<String, Json> {
+    fn variable(&self, name: &str) -> Option<&Json> {
+        self.get(name)
+    }
+}
+
+/// Evaluates a checked expression.
+///
+/// # Errors
+/// The value does not exist, or a bound is used up.
+pub(crate) fn eval(node: &Node, variables: &dyn Variables, bounds: &Bounds) -> Result<Json, EvalError> {
+    let mut evaluation = Evaluation { variables, locals: Vec::new(), meter: Meter::new(bounds) };
+    let value = evaluation.eval(node)?;
+    value.into_json(&mut evaluation.meter).map_err(|fault| fault.at(&node.range))
+}
+
+struct Evaluation<'v> {
+    variables: &'v dyn Variables,
+    locals: Vec<Value<'v>>,
+    meter: Meter<'v>,
+}
+
+impl<'v> Evaluation<'v> {
+    fn eval(&mut self, node: &'v Node) -> Result<Value<'v>, EvalError> {
+        let at = |fault: EvalFault| fault.at(&node.range);
+        self.meter.step().map_err(at)?;
+        let value = match &node.kind {
+            NodeKind::Constant(constant) => from_constant(constant),
+            NodeKind::Variable(name) => match self.variables.variable(name) {
+                Some(json) => Value::from_json(json).map_err(at)?,
+                None => return Err(at(EvalFault::MissingVariable { name: name.clone() })),
+            },
+            NodeKind::Local(place) => self.locals.get(*place).cloned().unwrap_or(Value::Null),
+            NodeKind::List(items) => self.eval_list(node, items)?,
+            NodeKind::Map(entries) => self.eval_map(node, entries)?,
+            NodeKind::Select { operand, field, absent } => {
+                let operand = self.eval(operand)?;
+                select(&operand, field, *absent).map_err(at)?
+            }
+            NodeKind::Has { operand, field } => {
+                let operand = self.eval(operand)?;
+                let value = select(&operand, field, Absent::NullThroughout).map_err(at)?;
+                Value::Bool(!matches!(value, Value::Null))
+            }
+            NodeKind::Index { operand, index } => {
+                let (operand, index) = (self.eval(operand)?, self.eval(index)?);
+                element(&operand, &index).map_err(at)?
+            }
+            NodeKind::Not(operand) => Value::Bool(!self.eval_bool(operand)?),
+            NodeKind::Negate(operand) => operators::negate(&self.eval(operand)?).map_err(at)?,
+            NodeKind::And(left, right) => Value::Bool(self.eval_bool(left)? && self.eval_bool(right)?),
+            NodeKind::Or(left, right) => Value::Bool(self.eval_bool(left)? || self.eval_bool(right)?),
+            NodeKind::Conditional(parts) => {
+                let [condition, then, otherwise] = parts.as_ref();
+                if self.eval_bool(condition)? { self.eval(then)? } else { self.eval(otherwise)? }
+            }
+            NodeKind::Binary(operator, left, right) => {
+                let (left, right) = (self.eval(left)?, self.eval(right)?);
+                operators::apply(*operator, &left, &right, &mut self.meter).map_err(at)?
+            }
+            NodeKind::Call(function, arguments) => {
+                let arguments = arguments.iter().map(|argument| self.eval(argument)).collect::<Result<Vec<_>, _>>()?;
+                calls::call(*function, &arguments, &mut self.meter).map_err(at)?
+            }
+            NodeKind::Matches(text, pattern) => {
+                let text = self.eval(text)?;
+                let text = text.as_text().map_err(at)?;
+                self.meter.read(text.len().saturating_mul(PATTERN_COST)).map_err(at)?;
+                Value::Bool(pattern.is_match(text))
+            }
+            NodeKind::Comprehension { kind, range, filter, body } => self.eval_comprehension(*kind, range, filter.as_deref(), body)?,
+        };
+        value.with_number(node.number).map_err(at)
+    }
+
+    fn eval_bool(&mut self, node: &'v Node) -> Result<bool, EvalError> {
+        let value = self.eval(node)?;
+        value.as_bool().map_err(|fault| fault.at(&node.range))
+    }
+
+    fn eval_list(&mut self, node: &'v Node, items: &'v [Node]) -> Result<Value<'v>, EvalError> {
+        let bytes = items.len().saturating_mul(SCALAR_BYTES);
+        self.meter.make(bytes).map_err(|fault| fault.at(&node.range))?;
+        let items = items.iter().map(|item| self.eval(item)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Value::List(Rc::new(items)))
+    }
+
+    fn eval_map(&mut self, node: &'v Node, entries: &'v [(Node, Node)]) -> Result<Value<'v>, EvalError> {
+        let mut map = BTreeMap::new();
+        for (key_node, value) in entries {
+            let key = self.eval(key_node)?;
+            let key = key.as_text().map_err(|fault| fault.at(&key_node.range))?;
+            let bytes = key.len().saturating_add(2 * SCALAR_BYTES);
+            self.meter.make(bytes).map_err(|fault| fault.at(&node.range))?;
+            let key = key.to_owned();
+            if map.contains_key(&key) {
+                return Err(EvalFault::DuplicateKey { key }.at(&key_node.range));
+            }
+            let value = self.eval(value)?;
+            map.insert(key, value);
+        }
+        Ok(Value::Map(Rc::new(map)))
+    }
+
+    fn eval_comprehension(
+        &mut self,
+        kind: Comprehension,
+        range: &'v Node,
+        filter: Option<&'v Node>,
+        body: &'v Node,
+    ) -> Result<Value<'v>, EvalError> {
+        let at = |fault: EvalFault| fault.at(&range.range);
+        let over = self.eval(range)?;
+        let over = self.as_list(over).map_err(at)?;
+        let mut made = Vec::new();
+        let mut hits: usize = 0;
+        for index in 0..over.list_len().unwrap_or_default() {
+            self.meter.item().map_err(at)?;
+            let item = over.element(index).map_err(at)?.unwrap_or(Value::Null);
+            self.locals.push(item.clone());
+            let kept = match filter {
+                Some(filter) => self.eval_bool(filter),
+                None => Ok(true),
+            };
+            let value = match kept {
+                Ok(true) => self.eval(body).map(Some),
+                Ok(false) => Ok(None),
+                Err(error) => Err(error),
+            };
+            self.locals.pop();
+            let Some(value) = value? else { continue };
+            if kind == Comprehension::Map {
+                self.meter.make(SCALAR_BYTES).map_err(at)?;
+                made.push(value);
+                continue;
+            }
+            let hit = value.as_bool().map_err(|fault| fault.at(&body.range))?;
+            match kind {
+                Comprehension::All if !hit => return Ok(Value::Bool(false)),
+                Comprehension::Exists if hit => return Ok(Value::Bool(true)),
+                Comprehension::Filter if hit => {
+                    self.meter.make(SCALAR_BYTES).map_err(at)?;
+                    made.push(item);
+                }
+                _ => hits += usize::from(hit),
+            }
+        }
+        Ok(match kind {
+            Comprehension::All => Value::Bool(true),
+            Comprehension::Exists => Value::Bool(false),
+            Comprehension::ExistsOne => Value::Bool(hits == 1),
+            Comprehension::Filter | Comprehension::Map => Value::List(Rc::new(made)),
+        })
+    }
+
+    /// Comprehensions over an object see its keys.
+    fn as_list(&mut self, value: Value<'v>) -> Result<Value<'v>, EvalFault> {
+        match (value.list_len(), value.map_len()) {
+            (Some(_), _) => Ok(value),
+            (None, Some(len)) => {
+                let keys = value.keys();
+                let bytes: usize = keys.iter().map(|key| key.len()).sum();
+                self.meter.make(bytes.saturating_add(len.saturating_mul(SCALAR_BYTES)))?;
+                self.meter.steps(len)?;
+                Ok(Value::List(Rc::new(keys.into_iter().map(|key| Value::text(key.to_owned())).collect())))
+            }
+            (None, None) => Err(value.wrong("list or object")),
+        }
+    }
+}
+
+/// How much dearer a byte is to a pattern than to a plain comparison.
+const PATTERN_COST: usize = 8;
+
+fn from_constant(constant: &Constant) -> Value<'_> {
+    match constant {
+        Constant::Null => Value::Null,
+        Constant::Bool(value) => Value::Bool(*value),
+        Constant::Int(value) => Value::Int(*value),
+        Constant::Double(value) => Value::Double(*value),
+        Constant::Text(text) => Value::Text(Text::Borrowed(text)),
+    }
+}
+
+fn select<'v>(operand: &Value<'v>, field: &str, absent: Absent) -> Result<Value<'v>, EvalFault> {
+    if absent == Absent::NullThroughout && matches!(operand, Value::Null) {
+        return Ok(Value::Null);
+    }
+    match operand.entry(field)? {
+        Some(value) => Ok(value),
+        None if absent == Absent::Fault => Err(EvalFault::MissingKey { key: field.to_owned() }),
+        None => Ok(Value::Null),
+    }
+}
+
+fn element<'v>(operand: &Value<'v>, index: &Value<'v>) -> Result<Value<'v>, EvalFault> {
+    let Some(len) = operand.list_len() else {
+        let key = index.as_text()?;
+        return operand.entry(key)?.ok_or_else(|| EvalFault::MissingKey { key: key.to_owned() });
+    };
+    let Value::Int(index) = index else { return Err(index.wrong("integer")) };
+    let place = usize::try_from(*index).ok();
+    let found = match place {
+        Some(place) => operand.element(place)?,
+        None => None,
+    };
+    found.ok_or(EvalFault::IndexOutOfRange { index: *index, len })
+}
