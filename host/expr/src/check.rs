@@ -150,13 +150,14 @@ impl Checker<'_> {
         field_range: &Range<usize>,
         lenient: bool,
     ) -> Result<Checked, CompileError> {
+        let from_null = matches!(operand.ty, Type::Nullable(_) | Type::Null);
         let object = match &operand.ty {
             Type::Nullable(inner) if lenient => inner.as_ref(),
             Type::Null if lenient => &Type::Any,
             Type::Nullable(_) | Type::Null => return Err(self.unguarded(syntax, &operand)),
             other => other,
         };
-        let (ty, mut absent) = match object {
+        let (mut ty, mut absent) = match object {
             Type::Any => (Type::Any, Absent::Fault),
             Type::Map(value) => (value.as_ref().clone(), Absent::Fault),
             Type::Object { fields, open } => match fields.get(field) {
@@ -175,8 +176,10 @@ impl Checker<'_> {
         };
         if lenient {
             absent = Absent::NullThroughout;
+            if from_null || matches!(object, Type::Map(_)) {
+                ty = ty.nullable();
+            }
         }
-        let ty = if lenient { ty.nullable() } else { ty };
         let kind = NodeKind::Select { operand: Box::new(operand.node), field: field.to_owned(), absent };
         let checked = Checked::new(&syntax.range, kind, ty);
         Ok(match operand.path {
@@ -311,3 +314,6 @@ fn check_constant(range: &Range<usize>, constant: &Constant) -> Checked {
 fn method_help(field: &str) -> Option<String> {
     matches!(field, "length" | "size" | "count" | "len").then(|| "its size is `size(…)`".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,13 @@ mod value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use regex::Regex;
 use serde_json::Value as Json;
 
 use crate::bounds::Bounds;
 use crate::error::{EvalError, EvalFault};
-use crate::node::{Absent, Comprehension, Node, NodeKind};
-use crate::syntax::Constant;
+use crate::node::{Absent, Comprehension, Function, Node, NodeKind};
+use crate::syntax::{Constant, Operator};
 use meter::Meter;
 use value::{SCALAR_BYTES, Text, Value};
 
@@ -53,55 +54,96 @@ struct Evaluation<'v> {
 
 impl<'v> Evaluation<'v> {
     fn eval(&mut self, node: &'v Node) -> Result<Value<'v>, EvalError> {
-        let at = |fault: EvalFault| fault.at(&node.range);
-        self.meter.step().map_err(at)?;
-        let value = match &node.kind {
-            NodeKind::Constant(constant) => from_constant(constant),
-            NodeKind::Variable(name) => match self.variables.variable(name) {
-                Some(json) => Value::from_json(json).map_err(at)?,
-                None => return Err(at(EvalFault::MissingVariable { name: name.clone() })),
-            },
-            NodeKind::Local(place) => self.locals.get(*place).cloned().unwrap_or(Value::Null),
-            NodeKind::List(items) => self.eval_list(node, items)?,
-            NodeKind::Map(entries) => self.eval_map(node, entries)?,
-            NodeKind::Select { operand, field, absent } => {
-                let operand = self.eval(operand)?;
-                select(&operand, field, *absent).map_err(at)?
-            }
-            NodeKind::Has { operand, field } => {
-                let operand = self.eval(operand)?;
-                let value = select(&operand, field, Absent::NullThroughout).map_err(at)?;
-                Value::Bool(!matches!(value, Value::Null))
-            }
-            NodeKind::Index { operand, index } => {
-                let (operand, index) = (self.eval(operand)?, self.eval(index)?);
-                element(&operand, &index).map_err(at)?
-            }
-            NodeKind::Not(operand) => Value::Bool(!self.eval_bool(operand)?),
-            NodeKind::Negate(operand) => operators::negate(&self.eval(operand)?).map_err(at)?,
-            NodeKind::And(left, right) => Value::Bool(self.eval_bool(left)? && self.eval_bool(right)?),
-            NodeKind::Or(left, right) => Value::Bool(self.eval_bool(left)? || self.eval_bool(right)?),
-            NodeKind::Conditional(parts) => {
-                let [condition, then, otherwise] = parts.as_ref();
-                if self.eval_bool(condition)? { self.eval(then)? } else { self.eval(otherwise)? }
-            }
-            NodeKind::Binary(operator, left, right) => {
-                let (left, right) = (self.eval(left)?, self.eval(right)?);
-                operators::apply(*operator, &left, &right, &mut self.meter).map_err(at)?
-            }
-            NodeKind::Call(function, arguments) => {
-                let arguments = arguments.iter().map(|argument| self.eval(argument)).collect::<Result<Vec<_>, _>>()?;
-                calls::call(*function, &arguments, &mut self.meter).map_err(at)?
-            }
-            NodeKind::Matches(text, pattern) => {
-                let text = self.eval(text)?;
-                let text = text.as_text().map_err(at)?;
-                self.meter.read(text.len().saturating_mul(PATTERN_COST)).map_err(at)?;
-                Value::Bool(pattern.is_match(text))
-            }
-            NodeKind::Comprehension { kind, range, filter, body } => self.eval_comprehension(*kind, range, filter.as_deref(), body)?,
+        match self.meter.step() {
+            Ok(()) => self.eval_kind(node).and_then(|value| value.with_number(node.number).map_err(|fault| fault.at(&node.range))),
+            Err(fault) => Err(fault.at(&node.range)),
+        }
+    }
+
+    /// Only chooses: an arm with locals of its own would cost every level of the recursion their stack.
+    fn eval_kind(&mut self, node: &'v Node) -> Result<Value<'v>, EvalError> {
+        match &node.kind {
+            NodeKind::Constant(constant) => Ok(from_constant(constant)),
+            NodeKind::Variable(name) => self.eval_variable(node, name),
+            NodeKind::Local(place) => Ok(self.locals.get(*place).cloned().unwrap_or(Value::Null)),
+            NodeKind::List(items) => self.eval_list(node, items),
+            NodeKind::Map(entries) => self.eval_map(node, entries),
+            NodeKind::Select { operand, field, absent } => self.eval_select(node, operand, field, *absent),
+            NodeKind::Has { operand, field } => self.eval_has(node, operand, field),
+            NodeKind::Index { operand, index } => self.eval_index(node, operand, index),
+            NodeKind::Not(operand) => self.eval_bool(operand).map(|value| Value::Bool(!value)),
+            NodeKind::Negate(operand) => self.eval_negation(node, operand),
+            NodeKind::And(left, right) => self.eval_logic(left, right, true),
+            NodeKind::Or(left, right) => self.eval_logic(left, right, false),
+            NodeKind::Conditional(parts) => self.eval_conditional(parts),
+            NodeKind::Binary(operator, left, right) => self.eval_binary(node, *operator, left, right),
+            NodeKind::Call(function, arguments) => self.eval_call(node, *function, arguments),
+            NodeKind::Matches(text, pattern) => self.eval_pattern(node, text, pattern),
+            NodeKind::Comprehension { kind, range, filter, body } => self.eval_comprehension(*kind, range, filter.as_deref(), body),
+        }
+    }
+
+    fn eval_variable(&mut self, node: &Node, name: &str) -> Result<Value<'v>, EvalError> {
+        let value = match self.variables.variable(name) {
+            Some(json) => Value::from_json(json),
+            None => Err(EvalFault::MissingVariable { name: name.to_owned() }),
         };
-        value.with_number(node.number).map_err(at)
+        value.map_err(|fault| fault.at(&node.range))
+    }
+
+    fn eval_select(&mut self, node: &Node, operand: &'v Node, field: &str, absent: Absent) -> Result<Value<'v>, EvalError> {
+        let operand = self.eval(operand)?;
+        select(&operand, field, absent).map_err(|fault| fault.at(&node.range))
+    }
+
+    fn eval_has(&mut self, node: &Node, operand: &'v Node, field: &str) -> Result<Value<'v>, EvalError> {
+        let value = self.eval_select(node, operand, field, Absent::NullThroughout)?;
+        Ok(Value::Bool(!matches!(value, Value::Null)))
+    }
+
+    fn eval_index(&mut self, node: &Node, operand: &'v Node, index: &'v Node) -> Result<Value<'v>, EvalError> {
+        let operand = self.eval(operand)?;
+        let index = self.eval(index)?;
+        element(&operand, &index).map_err(|fault| fault.at(&node.range))
+    }
+
+    fn eval_negation(&mut self, node: &Node, operand: &'v Node) -> Result<Value<'v>, EvalError> {
+        let operand = self.eval(operand)?;
+        operators::negate(&operand).map_err(|fault| fault.at(&node.range))
+    }
+
+    fn eval_logic(&mut self, left: &'v Node, right: &'v Node, and: bool) -> Result<Value<'v>, EvalError> {
+        let left = self.eval_bool(left)?;
+        if left == and { self.eval_bool(right).map(Value::Bool) } else { Ok(Value::Bool(left)) }
+    }
+
+    fn eval_conditional(&mut self, parts: &'v [Node; 3]) -> Result<Value<'v>, EvalError> {
+        let [condition, then, otherwise] = parts;
+        let chosen = if self.eval_bool(condition)? { then } else { otherwise };
+        self.eval(chosen)
+    }
+
+    fn eval_binary(&mut self, node: &Node, operator: Operator, left: &'v Node, right: &'v Node) -> Result<Value<'v>, EvalError> {
+        let left = self.eval(left)?;
+        let right = self.eval(right)?;
+        operators::apply(operator, &left, &right, &mut self.meter).map_err(|fault| fault.at(&node.range))
+    }
+
+    fn eval_call(&mut self, node: &Node, function: Function, arguments: &'v [Node]) -> Result<Value<'v>, EvalError> {
+        let mut values = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            values.push(self.eval(argument)?);
+        }
+        calls::call(function, &values, &mut self.meter).map_err(|fault| fault.at(&node.range))
+    }
+
+    fn eval_pattern(&mut self, node: &Node, text: &'v Node, pattern: &Regex) -> Result<Value<'v>, EvalError> {
+        let text = self.eval(text)?;
+        let searched = text.as_text().and_then(|text| {
+            self.meter.read(text.len().saturating_mul(PATTERN_COST))?;
+            Ok(Value::Bool(pattern.is_match(text)))
+        });
+        searched.map_err(|fault| fault.at(&node.range))
     }
 
     fn eval_bool(&mut self, node: &'v Node) -> Result<bool, EvalError> {
@@ -237,3 +279,6 @@ fn element<'v>(operand: &Value<'v>, index: &Value<'v>) -> Result<Value<'v>, Eval
     };
     found.ok_or(EvalFault::IndexOutOfRange { index: *index, len })
 }
+
+#[cfg(test)]
+mod tests;

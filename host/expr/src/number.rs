@@ -13,7 +13,7 @@ pub(crate) fn to_int(number: f64) -> Option<i64> {
 /// Returns the number cut towards zero where it fits.
 pub(crate) fn truncate(number: f64) -> Option<i64> {
     // In this range the conversion is exact; `as` would saturate silently outside it.
-    (number >= -ABOVE_INT && number < ABOVE_INT).then_some(number as i64)
+    (-ABOVE_INT..ABOVE_INT).contains(&number).then_some(number as i64)
 }
 
 /// Compares exactly: converting the integer would make 2^53 and 2^53 + 1 equal. `None` where the number is not one.

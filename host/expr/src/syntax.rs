@@ -10,10 +10,6 @@ use crate::bounds::Bounds;
 use crate::error::CompileError;
 use crate::scan::{self, Token};
 
-/// The stack of the thread that parses. The parser takes up to about 130 KiB a level in an unoptimized build (measured
-/// with cel 0.15), and nesting is at most 64 levels; untouched pages cost nothing.
-const PARSER_STACK_BYTES: usize = 32 << 20;
-
 /// A node and the bytes of the source it spans.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Syntax {
@@ -99,18 +95,7 @@ pub(crate) fn parse(source: &str, bounds: &Bounds) -> Result<Syntax, CompileErro
         return Err(CompileError::new(0..source.len(), "the expression is empty"));
     }
     scan::check_depth(&tokens, bounds.nesting(), bounds.tree_depth())?;
-    // A thread of our own: how deep the parser may go must not depend on the stack of whoever calls.
-    std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().name("expr-parse".to_owned()).stack_size(PARSER_STACK_BYTES);
-        let parsing = builder.spawn_scoped(scope, || parse_tokens(source, &tokens, bounds));
-        match parsing {
-            Ok(handle) => handle.join().unwrap_or_else(|_| {
-                // The parser is not ours; should it panic on an odd source, the source is refused.
-                Err(CompileError::new(0..source.len(), "the expression cannot be parsed"))
-            }),
-            Err(_) => Err(CompileError::new(0..source.len(), "no thread is left to parse the expression")),
-        }
-    })
+    parse_tokens(source, &tokens, bounds)
 }
 
 fn parse_tokens(source: &str, tokens: &[Token], bounds: &Bounds) -> Result<Syntax, CompileError> {

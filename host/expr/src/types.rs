@@ -116,6 +116,26 @@ impl Type {
         }
     }
 
+    /// Closes all objects in the type, so that selecting a field that no schema declares is refused.
+    ///
+    /// Schemas leave objects open unless they say otherwise, which hides slips of the pen. Close the types of an
+    /// [`Env`]; leave types that values are checked against as they are.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        match self {
+            Self::List(element) => Self::list(element.closed()),
+            Self::Map(value) => Self::map(value.closed()),
+            Self::Nullable(inner) => Self::Nullable(Box::new(inner.closed())),
+            // An object without any declared field says nothing: closing it would forbid everything.
+            Self::Object { fields, open: true } if fields.is_empty() => Self::Object { fields, open: true },
+            Self::Object { fields, .. } => {
+                let fields = fields.into_iter().map(|(name, field)| (name, Field { ty: field.ty.closed(), ..field }));
+                Self::Object { fields: fields.collect(), open: false }
+            }
+            scalar => scalar,
+        }
+    }
+
     /// Returns the smallest type that both belong to, or `Any`.
     ///
     /// Whole and fractional numbers join to numbers. Objects join field by field: a field that only one side declares

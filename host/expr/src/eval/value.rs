@@ -13,7 +13,7 @@ use crate::{number, time};
 
 /// How deep values may be nested. Input is read from JSON text, whose reader stops at 128 levels; an expression adds
 /// few. Deeper input made in memory is refused, because comparing and copying recurse.
-pub(super) const MAX_DEPTH: usize = 512;
+pub(super) const MAX_DEPTH: usize = 256;
 
 /// A value. Cloning is cheap: it never copies text, a list or a map.
 #[derive(Debug, Clone)]
