@@ -1,1 +1,27 @@
-//! placeholder
+//! Sandboxes: engine, stores, limits, dynamic linking, the gate, registry and swap.
+//!
+//! This is the only crate that names wasmtime. A [`Sandbox`] runs tasks: one fresh store each, built only from grants
+//! and limits. Whatever a guest calls passes [`gate`], whose five acts are: count, check, record the intent, act
+//! through a connector, bound and record the outcome.
+
+mod agent;
+mod ambient;
+mod cache;
+pub mod compile;
+mod engine;
+mod gate;
+mod host;
+mod install;
+mod json;
+mod link;
+mod registry;
+mod sandbox;
+mod task;
+mod types;
+
+pub use compile::{CompileCommand, CompileProblem};
+pub use engine::{EngineSettings, guest_runtime};
+pub use install::InstallProblem;
+pub use link::Routes;
+pub use registry::{InstallOptions, Installed, Registry, RegistryProblem};
+pub use sandbox::{Sandbox, SandboxParts};

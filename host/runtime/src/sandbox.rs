@@ -1,0 +1,427 @@
+//! The sandbox: what runs tasks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bailiwick_core::BoxFuture;
+use bailiwick_core::capability::Catalog;
+use bailiwick_core::connector::CallOrigin;
+use bailiwick_core::grant::Grant;
+use bailiwick_core::ids::{AgentName, GrantId};
+use bailiwick_core::policy::{Decision, PolicyContext, PolicyEngine};
+use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Recorder, Verdict};
+use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, FailureKind, GrantUse, TaskOutcome, TaskReport, TaskSpec, Usage};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+
+use crate::agent::TaskIn;
+use crate::compile::CompileCommand;
+use crate::engine::{self, EngineSettings};
+use crate::host::{HeldGrant, Host, TaskScope};
+use crate::install::{self, Entry};
+use crate::link::Routes;
+use crate::registry::{Registry, RegistryProblem};
+use crate::task;
+
+/// Tasks that may wait for room; a further one ends at once.
+const WAITING_MOST: usize = 10_000;
+
+/// What a sandbox is made of.
+pub struct SandboxParts {
+    /// The registry's folder.
+    pub registry: PathBuf,
+    /// Every operation that the project knows.
+    pub catalog: Arc<Catalog>,
+    /// The connector of each operation.
+    pub routes: Routes,
+    /// Takes records.
+    pub recorder: Arc<dyn Recorder>,
+    /// Decides.
+    pub policy: Arc<dyn PolicyEngine>,
+    /// How components are compiled.
+    pub compile: CompileCommand,
+    /// What the operator chose.
+    pub settings: EngineSettings,
+    /// The runtime on which guests run; see [`crate::guest_runtime`].
+    pub guests: tokio::runtime::Runtime,
+}
+
+/// Runs tasks, each in a fresh store of its own.
+pub struct Sandbox {
+    shared: Arc<Shared>,
+    guests: Option<tokio::runtime::Runtime>,
+}
+
+struct Shared {
+    engine: Engine,
+    registry: Registry,
+    catalog: Arc<Catalog>,
+    recorder: Arc<dyn Recorder>,
+    policy: Arc<dyn PolicyEngine>,
+    room: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Sandbox {
+    /// Makes the engine and opens the registry.
+    ///
+    /// # Errors
+    /// When the registry cannot be opened; see [`RegistryProblem`].
+    pub async fn open(parts: SandboxParts) -> Result<Self, RegistryProblem> {
+        let storage = |error: wasmtime::Error| RegistryProblem::Storage {
+            path: parts.registry.clone(),
+            source: std::io::Error::other(format!("the engine could not be made: {error:#}")),
+        };
+        let engine = engine::runner(parts.settings).map_err(storage)?;
+        let registry = Registry::open(
+            engine.clone(),
+            &parts.registry,
+            parts.compile,
+            Arc::clone(&parts.catalog),
+            Arc::new(parts.routes),
+            Arc::clone(&parts.recorder),
+        )
+        .await?;
+        let room = Semaphore::new(usize::try_from(parts.settings.sandboxes.clamp(1, 8_000)).unwrap_or(1));
+        let shared = Shared {
+            engine,
+            registry,
+            catalog: parts.catalog,
+            recorder: parts.recorder,
+            policy: parts.policy,
+            room,
+            waiting: AtomicUsize::new(0),
+        };
+        Ok(Self { shared: Arc::new(shared), guests: Some(parts.guests) })
+    }
+
+    /// Gives the registry.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// Runs a task on the runtime of the caller, for callers that are on the guests' runtime already.
+    pub async fn run_here(&self, task: TaskSpec) -> TaskReport {
+        self.shared.run(task).await
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Some(guests) = self.guests.take() {
+            // A runtime must not be dropped where futures run; guests are stopped at their next yield.
+            guests.shutdown_background();
+        }
+    }
+}
+
+impl AgentRunner for Sandbox {
+    fn agent(&self, name: &AgentName) -> Option<Arc<AgentInfo>> {
+        self.shared.registry.entry(name).map(|entry| Arc::clone(&entry.info))
+    }
+
+    fn agents(&self) -> Vec<AgentName> {
+        self.shared.registry.active().iter().map(|info| info.name.clone()).collect()
+    }
+
+    fn run(&self, task: TaskSpec) -> BoxFuture<'_, TaskReport> {
+        /// Ends the task when nobody waits for it any more.
+        struct Abort(tokio::task::JoinHandle<TaskReport>);
+        impl Drop for Abort {
+            fn drop(&mut self) {
+                self.0.abort();
+            }
+        }
+        let Some(guests) = &self.guests else {
+            return Box::pin(async { not_run(EndReason::Internal("the host is stopping".to_owned())) });
+        };
+        let shared = Arc::clone(&self.shared);
+        let mut handle = Abort(guests.spawn(async move { shared.run(task).await }));
+        Box::pin(async move {
+            (&mut handle.0).await.unwrap_or_else(|error| not_run(EndReason::Internal(format!("the task's thread failed: {error}"))))
+        })
+    }
+}
+
+fn not_run(reason: EndReason) -> TaskReport {
+    TaskReport {
+        outcome: TaskOutcome::Ended(reason),
+        component: None,
+        usage: Usage::default(),
+        grants: Vec::new(),
+        calls: Vec::new(),
+        log: Vec::new(),
+    }
+}
+
+impl Shared {
+    async fn run(&self, spec: TaskSpec) -> TaskReport {
+        let Some(entry) = self.registry.entry(&spec.agent) else {
+            return not_run(EndReason::NoAgent(format!("no version of agent `{}` is active: install one", spec.agent)));
+        };
+        if let Err(message) = install::validate(&entry.input, &spec.input) {
+            let mut report = not_run(EndReason::Internal(String::new()));
+            report.outcome = TaskOutcome::Failed { kind: FailureKind::InvalidInput, message };
+            return report;
+        }
+        let Some(_room) = self.wait_for_room().await else {
+            return not_run(EndReason::Overloaded(format!("{WAITING_MOST} tasks wait already")));
+        };
+        let started = Instant::now();
+        let mut ending = match self.begin(&spec, &entry, started) {
+            Ok(ending) => ending,
+            Err(reason) => return not_run(reason),
+        };
+        let (host, input) = match self.issue(&spec, &entry, &ending, started) {
+            Ok(host) => host,
+            Err(reason) => return ending.end(not_run(reason)),
+        };
+        let (host, outcome) = task::execute(&self.engine, &entry, host, input, started).await;
+        let transcript = self.record_transcript(&ending, &host);
+        let mut report = report(&entry, host, outcome, started);
+        if let Err(failure) = transcript {
+            report.outcome = TaskOutcome::Ended(EndReason::Ledger(failure));
+        }
+        ending.end(report)
+    }
+
+    /// Keeps the number of live sandboxes below the pool's, and the number of waiting tasks finite.
+    async fn wait_for_room(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        /// Leaves the queue, also when the caller stops waiting.
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        if let Ok(room) = self.room.try_acquire() {
+            return Some(room);
+        }
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if before >= WAITING_MOST {
+            return None;
+        }
+        self.room.acquire().await.ok()
+    }
+
+    /// Makes what all records of the task have in common.
+    fn begin(&self, spec: &TaskSpec, entry: &Entry, started: Instant) -> Result<Ending, EndReason> {
+        let context = RecordContext {
+            tenant: Some(spec.requester.tenant.clone()),
+            requester: Some(spec.requester.id.clone()),
+            workflow: Some(spec.workflow.clone()),
+            plan: Some(spec.plan),
+            run: Some(spec.run.clone()),
+            step: Some(spec.step.clone()),
+            attempt: Some(spec.attempt),
+            task: Some(spec.id.clone()),
+            parent_task: spec.parent.clone(),
+            agent: Some(spec.agent.clone()),
+            component: Some(entry.info.component),
+        };
+        Ok(Ending {
+            recorder: Arc::clone(&self.recorder),
+            context: Arc::new(context),
+            subject: spec.subject.clone(),
+            started,
+            is_over: false,
+        })
+    }
+
+    /// Issues the grants and makes the host's side of the store.
+    fn issue(&self, spec: &TaskSpec, entry: &Entry, ending: &Ending, started: Instant) -> Result<(Host, TaskIn), EndReason> {
+        let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let deadline_ms = started_ms.saturating_add(u64::try_from(spec.limits.deadline.0.as_millis()).unwrap_or(u64::MAX));
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| EndReason::Internal(format!("no randomness: {error}")))?;
+        let policy_context = PolicyContext {
+            requester: Arc::clone(&spec.requester),
+            workflow: spec.workflow.clone(),
+            run: spec.run.clone(),
+            step: spec.step.clone(),
+            agent: spec.agent.clone(),
+            agent_version: entry.info.version.clone(),
+        };
+        let input = Arc::clone(&spec.input);
+        let started_payload = json!({
+            "limits": spec.limits, "seed": hex_of(&seed), "clock-ms": started_ms, "engine": self.registry.engine_digest(),
+            "agent-version": entry.info.version,
+        });
+        ending.record(RecordKind::TaskStarted, Fields::default(), vec![("input", input), ("start", Arc::new(started_payload))])?;
+        let grants = spec
+            .wants
+            .iter()
+            .enumerate()
+            .map(|(index, wanted)| self.issue_one(spec, ending, &policy_context, index, wanted, deadline_ms))
+            .collect::<Result<Vec<_>, _>>()?;
+        let scope = TaskScope {
+            origin: CallOrigin {
+                tenant: spec.requester.tenant.clone(),
+                run: spec.run.clone(),
+                step: spec.step.clone(),
+                task: spec.id.clone(),
+                subject: spec.subject.clone(),
+            },
+            records: Arc::clone(&ending.context),
+            recorder: Arc::clone(&self.recorder),
+            policy: Arc::clone(&self.policy),
+            policy_context,
+            seed,
+            started_ms,
+            started,
+        };
+        let task = TaskIn {
+            id: spec.id.to_string(),
+            run: spec.run.to_string(),
+            step: spec.step.to_string(),
+            attempt: spec.attempt,
+            input: spec.input.to_string(),
+            deadline: deadline_ms,
+        };
+        Ok((Host::new(Some(scope), spec.limits, grants, entry.slots), task))
+    }
+
+    fn issue_one(
+        &self,
+        spec: &TaskSpec,
+        ending: &Ending,
+        context: &PolicyContext,
+        index: usize,
+        wanted: &bailiwick_core::runner::WantedGrant,
+        expires_ms: u64,
+    ) -> Result<HeldGrant, EndReason> {
+        let request = wanted.request.clone();
+        let operation = self.catalog.get(&request.operation).ok_or_else(|| EndReason::GrantDenied {
+            operation: request.operation.to_short(),
+            reason: "the project does not know the operation".to_owned(),
+        })?;
+        let id = GrantId::from(format!("{}/g{index}", spec.id));
+        let fields = |verdict, rules: &[String], version| Fields {
+            operation: Some(Arc::clone(&operation.full)),
+            decision: Some(verdict),
+            rule: Some(rules.join(", ").into()),
+            policy_version: Some(version),
+            grant: Some(id.clone()),
+            ..Fields::default()
+        };
+        match self.policy.at_issue(context, operation, &request) {
+            Decision::Permit(permit) => {
+                let grant = Grant::issue(&permit, id.clone(), spec.id.clone(), request, expires_ms);
+                let data = serde_json::to_value(&grant).unwrap_or(Value::Null);
+                ending.record(
+                    RecordKind::GrantIssued,
+                    fields(Verdict::Permit, permit.rules(), permit.policy_version().clone()),
+                    vec![("grant", Arc::new(data))],
+                )?;
+                Ok(HeldGrant { grant, operation: Arc::clone(operation), used: Arc::clone(&wanted.used), calls: 0 })
+            }
+            Decision::Forbid { rules, policy_version, reason } => {
+                let request = serde_json::to_value(&request).unwrap_or(Value::Null);
+                let parts = vec![("request", Arc::new(request)), ("reason", Arc::new(json!(reason)))];
+                ending.record(RecordKind::GrantDenied, fields(Verdict::Forbid, &rules, policy_version), parts)?;
+                Err(EndReason::GrantDenied { operation: operation.short.to_string(), reason })
+            }
+        }
+    }
+
+    fn record_transcript(&self, ending: &Ending, host: &Host) -> Result<(), LedgerFailure> {
+        if host.transcript.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<Value> = host.transcript.iter().map(|(name, note)| json!([name, note])).collect();
+        ending.append(RecordKind::TaskTranscript, Fields::default(), vec![("calls", Arc::new(Value::Array(lines)))])
+    }
+}
+
+fn report(entry: &Entry, mut host: Host, outcome: TaskOutcome, started: Instant) -> TaskReport {
+    host.usage.time_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let grants = host.grants.iter().map(|held| GrantUse {
+        id: held.grant.id().clone(),
+        operation: held.operation.short.to_string(),
+        calls: held.calls,
+    });
+    TaskReport {
+        outcome,
+        component: Some((entry.info.component, entry.info.version.clone())),
+        usage: host.usage,
+        grants: grants.collect(),
+        calls: std::mem::take(&mut host.calls),
+        log: std::mem::take(&mut host.log),
+    }
+}
+
+/// Sees to it that every task that started has its end on record, also when nobody waits for it any more.
+struct Ending {
+    recorder: Arc<dyn Recorder>,
+    context: Arc<RecordContext>,
+    subject: Option<bailiwick_core::ids::SubjectId>,
+    started: Instant,
+    is_over: bool,
+}
+
+impl Ending {
+    fn append(&self, kind: RecordKind, fields: Fields, parts: Vec<(&'static str, Arc<Value>)>) -> Result<(), LedgerFailure> {
+        let payload = Some(Payload { subject: self.subject.clone(), parts });
+        self.recorder.append(Draft { kind, context: Arc::clone(&self.context), fields, payload }).map(|_| ())
+    }
+
+    fn record(&self, kind: RecordKind, fields: Fields, parts: Vec<(&'static str, Arc<Value>)>) -> Result<(), EndReason> {
+        self.append(kind, fields, parts).map_err(EndReason::Ledger)
+    }
+
+    fn end(&mut self, mut report: TaskReport) -> TaskReport {
+        self.is_over = true;
+        let fields = Fields {
+            reason: Some(word(&report.outcome).into()),
+            fuel: Some(report.usage.fuel),
+            duration_us: Some(report.usage.time_us),
+            ..Fields::default()
+        };
+        let parts = vec![("outcome", Arc::new(json!(report.outcome))), ("usage", Arc::new(json!(report.usage)))];
+        if let Err(failure) = self.append(RecordKind::TaskEnded, fields, parts) {
+            report.outcome = TaskOutcome::Ended(EndReason::Ledger(failure));
+        }
+        report
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let fields = Fields {
+            reason: Some("cancelled".into()),
+            duration_us: Some(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)),
+            ..Fields::default()
+        };
+        if let Err(error) = self.append(RecordKind::TaskEnded, fields, Vec::new()) {
+            tracing::error!(%error, "the end of a task could not be recorded");
+        }
+    }
+}
+
+/// One word for how a task ended, for the envelope.
+fn word(outcome: &TaskOutcome) -> String {
+    match outcome {
+        TaskOutcome::Answered(_) => "answered".to_owned(),
+        TaskOutcome::Failed { kind, .. } => json!(kind).as_str().unwrap_or("failed").to_owned(),
+        TaskOutcome::Ended(EndReason::Limit { limit, .. }) => format!("limit-{limit}"),
+        TaskOutcome::Ended(EndReason::Trap(_)) => "trap".to_owned(),
+        TaskOutcome::Ended(EndReason::InvalidAnswer(_)) => "invalid-answer".to_owned(),
+        TaskOutcome::Ended(EndReason::DeniedWithoutError(_)) => "denied-without-error".to_owned(),
+        TaskOutcome::Ended(EndReason::GrantDenied { .. }) => "grant-denied".to_owned(),
+        TaskOutcome::Ended(EndReason::NoAgent(_)) => "no-agent".to_owned(),
+        TaskOutcome::Ended(EndReason::Overloaded(_)) => "overloaded".to_owned(),
+        TaskOutcome::Ended(EndReason::Ledger(_)) => "ledger".to_owned(),
+        TaskOutcome::Ended(EndReason::Internal(_)) => "internal".to_owned(),
+    }
+}
+
+fn hex_of(bytes: &[u8; 32]) -> String {
+    bailiwick_core::ids::Digest::from_bytes(*bytes).to_hex()
+}
