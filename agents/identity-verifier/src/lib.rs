@@ -62,7 +62,9 @@ pub fn identity_verifier(task: Task<Input>) -> Result<Answer<Output>, Failure> {
     let strength = compare(&task.input.evidence, &customer);
     // Whoever cannot prove to be the customer does not learn that the customer has died either.
     if strength != Strength::None && customer.deceased {
-        return Err(Failure::needs_human("the evidence fits, but the customer's record asks for a person: look at its flags before anything is sent"));
+        return Err(Failure::needs_human(
+            "the evidence fits, but the customer's record asks for a person: look at its flags before anything is sent",
+        ));
     }
     Ok(answer(strength))
 }

@@ -56,7 +56,7 @@ fn fold(name: &str, umlauts: Umlauts) -> String {
             None => {}
         }
     }
-    folded.nfc().collect()
+    folded
 }
 
 /// Latin letters whose marks are part of the letter for Unicode, as they are written without.

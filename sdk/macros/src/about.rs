@@ -34,7 +34,9 @@ impl Parse for Attribute {
             if !KEYS.contains(&key.as_str()) {
                 return Err(syn::Error::new(span, format!("unknown key `{key}`: {}", help(&key, &KEYS))));
             }
-            input.parse::<Token![=]>().map_err(|problem| syn::Error::new(problem.span(), format!("`{key}` needs a value: write `{key} = …`")))?;
+            input
+                .parse::<Token![=]>()
+                .map_err(|problem| syn::Error::new(problem.span(), format!("`{key}` needs a value: write `{key} = …`")))?;
             attribute.set(&key, span, &input.parse::<Expr>()?)?;
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;

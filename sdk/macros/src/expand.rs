@@ -10,8 +10,8 @@ use crate::about::Attribute;
 pub(crate) fn agent(attribute: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
     let item_span = item.span();
     let attribute: Attribute = syn::parse2(attribute)?;
-    let function: ItemFn =
-        syn::parse2(item).map_err(|_| syn::Error::new(item_span, "`#[agent]` belongs on a function that takes a `Task` and gives an answer"))?;
+    let function: ItemFn = syn::parse2(item)
+        .map_err(|_| syn::Error::new(item_span, "`#[agent]` belongs on a function that takes a `Task` and gives an answer"))?;
     check_signature(&function.sig)?;
     let about = about(&attribute, &function)?;
     let (name, visibility) = (&function.sig.ident, &function.vis);
@@ -82,7 +82,10 @@ fn about(attribute: &Attribute, function: &ItemFn) -> syn::Result<TokenStream> {
         syn::Error::new(name_span, "an agent needs an owner: add `owner = \"…\"`, a team or a mail address that answers for it")
     })?;
     let purpose = attribute.purpose.as_ref().map(LitStr::value).or_else(|| purpose_of(&function.attrs)).ok_or_else(|| {
-        syn::Error::new(name_span, "an agent needs a purpose: say in a doc comment on the function what it is for, or add `purpose = \"…\"`")
+        syn::Error::new(
+            name_span,
+            "an agent needs a purpose: say in a doc comment on the function what it is for, or add `purpose = \"…\"`",
+        )
     })?;
     let or_default = |text: &Option<LitStr>, default: &str| text.as_ref().map_or_else(|| default.to_owned(), LitStr::value);
     let or_package = |text: &Option<LitStr>, variable: &str| match text {

@@ -54,8 +54,8 @@ pub mod testing;
 
 pub use agent::{About, Agent, Answer, Confidence, Failure, Task};
 pub use bailiwick_sdk_macros::agent;
-pub use bindings::bailiwick::common::types::{Address, BudgetKind, Error, Money};
 pub use bindings::bailiwick::agent::types::Description;
+pub use bindings::bailiwick::common::types::{Address, BudgetKind, Error, Money};
 pub use call::{CallProblem, Found, Operation};
 pub use capabilities::{OPERATIONS, billing, crm, notify, orders, rules, shipping, ticketing};
 pub use {schemars, serde, serde_json};

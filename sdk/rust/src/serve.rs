@@ -41,7 +41,8 @@ fn read<I: DeserializeOwned>(task: wit::Task) -> Result<Task<I>, Failure> {
 }
 
 fn write<O: Serialize>(answer: Answer<O>) -> Result<wit::Answer, Failure> {
-    let output = serde_json::to_string(&answer.output).map_err(|problem| Failure::Permanent(format!("the output is no JSON: {problem}")))?;
+    let output =
+        serde_json::to_string(&answer.output).map_err(|problem| Failure::Permanent(format!("the output is no JSON: {problem}")))?;
     let confidence = match answer.confidence {
         Confidence::Certain => wit::Confidence::Certain,
         Confidence::PerMille(n) if n > FULL_CONFIDENCE => {

@@ -10,7 +10,8 @@ const ITEM: &str = "/// Says\n/// hello.\n///\n/// More.\nfn greeter(task: Task<
 
 #[test]
 fn the_function_stays_and_the_manifest_is_filled_in() {
-    let text = expand("owner = \"team@example\", wants = [\"crm/customers.get\", \"acme:x/y.z\"], review-by = \"2027-01-31\"", ITEM).unwrap();
+    let text =
+        expand("owner = \"team@example\", wants = [\"crm/customers.get\", \"acme:x/y.z\"], review-by = \"2027-01-31\"", ITEM).unwrap();
     for expected in [
         "body ()",
         "purpose : \"Says hello.\"",
