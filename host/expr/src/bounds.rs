@@ -17,10 +17,12 @@ pub struct Bounds {
     /// Elements visited by all comprehensions of one evaluation together. Default 10,000.
     pub max_comprehension_items: u64,
     /// Steps of one evaluation: one for each node of the expression each time it is evaluated, one for each element
-    /// compared or copied, one for each 64 bytes of text searched or compared. Default 100,000 (a few milliseconds).
+    /// compared or copied, one for each 64 bytes of text searched or compared. A pattern takes from one step for 8 bytes
+    /// of text to 8 steps for each byte, by its compiled size. Default 100,000: a few milliseconds.
     pub max_steps: u64,
     /// Bytes of all text, lists and maps made by one evaluation, intermediate values and the result together.
-    /// Default 4 MiB. Input that is only read does not count; input returned as the result does.
+    /// Default 4 MiB. A value counts as 32 bytes beside its text. Input that is only read does not count; input returned
+    /// as the result does.
     pub max_result_bytes: u64,
 }
 

@@ -8,12 +8,11 @@ mod value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use regex::Regex;
 use serde_json::Value as Json;
 
 use crate::bounds::Bounds;
 use crate::error::{EvalError, EvalFault};
-use crate::node::{Absent, Comprehension, Function, Node, NodeKind};
+use crate::node::{Absent, Comprehension, Function, Node, NodeKind, Pattern};
 use crate::syntax::{Constant, Operator};
 use meter::Meter;
 use value::{SCALAR_BYTES, Text, Value};
@@ -104,7 +103,7 @@ impl<'v> Evaluation<'v> {
     fn eval_index(&mut self, node: &Node, operand: &'v Node, index: &'v Node) -> Result<Value<'v>, EvalError> {
         let operand = self.eval(operand)?;
         let index = self.eval(index)?;
-        element(&operand, &index).map_err(|fault| fault.at(&node.range))
+        element(&operand, &index, &mut self.meter).map_err(|fault| fault.at(&node.range))
     }
 
     fn eval_negation(&mut self, node: &Node, operand: &'v Node) -> Result<Value<'v>, EvalError> {
@@ -137,11 +136,11 @@ impl<'v> Evaluation<'v> {
         calls::call(function, &values, &mut self.meter).map_err(|fault| fault.at(&node.range))
     }
 
-    fn eval_pattern(&mut self, node: &Node, text: &'v Node, pattern: &Regex) -> Result<Value<'v>, EvalError> {
+    fn eval_pattern(&mut self, node: &Node, text: &'v Node, pattern: &Pattern) -> Result<Value<'v>, EvalError> {
         let text = self.eval(text)?;
         let searched = text.as_text().and_then(|text| {
-            self.meter.read(text.len().saturating_mul(PATTERN_COST))?;
-            Ok(Value::Bool(pattern.is_match(text)))
+            self.meter.read(text.len().saturating_mul(pattern.bytes / PATTERN_BYTES_PER_READ))?;
+            Ok(Value::Bool(pattern.regex.is_match(text)))
         });
         searched.map_err(|fault| fault.at(&node.range))
     }
@@ -242,8 +241,9 @@ impl<'v> Evaluation<'v> {
     }
 }
 
-/// How much dearer a byte is to a pattern than to a plain comparison.
-const PATTERN_COST: usize = 8;
+/// How much of a compiled pattern may look at a byte of text for what reading the byte plainly costs. The smallest
+/// pattern so takes one step for 8 bytes of text, the largest 8 steps for each byte.
+const PATTERN_BYTES_PER_READ: usize = 2 << 10;
 
 fn from_constant(constant: &Constant) -> Value<'_> {
     match constant {
@@ -266,9 +266,10 @@ fn select<'v>(operand: &Value<'v>, field: &str, absent: Absent) -> Result<Value<
     }
 }
 
-fn element<'v>(operand: &Value<'v>, index: &Value<'v>) -> Result<Value<'v>, EvalFault> {
+fn element<'v>(operand: &Value<'v>, index: &Value<'v>, meter: &mut Meter<'_>) -> Result<Value<'v>, EvalFault> {
     let Some(len) = operand.list_len() else {
         let key = index.as_text()?;
+        meter.read(key.len())?;
         return operand.entry(key)?.ok_or_else(|| EvalFault::MissingKey { key: key.to_owned() });
     };
     let Value::Int(index) = index else { return Err(index.wrong("integer")) };

@@ -51,13 +51,21 @@ pub(crate) enum NodeKind {
     Conditional(Box<[Node; 3]>),
     Binary(Operator, Box<Node>, Box<Node>),
     Call(Function, Vec<Node>),
-    Matches(Box<Node>, Regex),
+    Matches(Box<Node>, Pattern),
     Comprehension {
         kind: Comprehension,
         range: Box<Node>,
         filter: Option<Box<Node>>,
         body: Box<Node>,
     },
+}
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    pub regex: Regex,
+    /// The memory it was given, which bounds how long it may look at one byte of text.
+    pub bytes: usize,
 }
 
 /// What selecting a field gives where there is none.

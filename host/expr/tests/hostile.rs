@@ -145,6 +145,9 @@ fn patterns_are_linear_and_small() {
         let error = compile(&format!("x.matches('{pattern}')"), &env, &Bounds::default()).unwrap_err();
         assert_eq!(error.message, "this pattern is too large", "{pattern}");
     }
+    for common in ["^[\\w.+-]+@[\\w-]+\\.[\\w.-]+$", "^[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}$", "^\\w{1,20}$", "\\bO-\\d{4,10}\\b"] {
+        compile(&format!("x.matches(r'{common}')"), &env, &Bounds::default()).unwrap_or_else(|error| panic!("{common}: {error}"));
+    }
     let nested = "(".repeat(100) + "a" + &")".repeat(100);
     assert!(compile(&format!("x.matches('{nested}')"), &env, &Bounds::default()).is_err());
 }

@@ -7,6 +7,7 @@ use bailiwick_expr::{Template, Type, Variables};
 use serde_json::{Value, json};
 
 /// The sample workflow: what its expressions may mention, from the agents' schemas.
+#[expect(clippy::unwrap_used, reason = "a function of a test file is a test, though clippy sees only `#[test]`")]
 fn env() -> Env {
     let parcel = json!({
         "type": "object",

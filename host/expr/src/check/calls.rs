@@ -6,14 +6,15 @@ use regex::RegexBuilder;
 
 use super::{Checked, Checker};
 use crate::error::CompileError;
-use crate::node::{Comprehension, Function, Node, NodeKind};
+use crate::node::{Comprehension, Function, Node, NodeKind, Pattern};
 use crate::suggest;
 use crate::syntax::{Constant, Syntax, SyntaxKind};
 use crate::time;
 use crate::types::Type;
 
-/// Memory that one compiled pattern, and its search, may take. Patterns are written by people and short.
-const PATTERN_BYTES: usize = 256 << 10;
+/// Memory that one compiled pattern may take, tried from the least to the most: which of them suffices says how dear a
+/// byte of text is to the pattern in the worst case. Classes such as `\w` take most: they know every alphabet.
+const PATTERN_BYTES: [usize; 7] = [16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20];
 /// Groups inside groups of a pattern.
 const PATTERN_NESTING: u32 = 32;
 
@@ -144,17 +145,27 @@ fn check_pattern(range: &Range<usize>, nodes: Vec<Node>, parts: &[&Syntax]) -> R
         let error = CompileError::new(pattern.range.clone(), "the pattern of `matches` must be written out");
         return Err(error.help("write `text.matches(\"pattern\")`"));
     };
-    let regex = RegexBuilder::new(source).size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES).nest_limit(PATTERN_NESTING).build();
-    match regex {
-        Ok(regex) => Ok(Checked::new(range, NodeKind::Matches(Box::new(text), regex), Type::Bool)),
-        Err(regex::Error::CompiledTooBig(_)) => {
-            Err(CompileError::new(pattern.range.clone(), "this pattern is too large")
-                .help("repeat less: `{1,1000}` copies what it repeats"))
-        }
+    match compile_pattern(source) {
+        Ok(pattern) => Ok(Checked::new(range, NodeKind::Matches(Box::new(text), pattern), Type::Bool)),
+        Err(regex::Error::CompiledTooBig(_)) => Err(CompileError::new(pattern.range.clone(), "this pattern is too large")
+            .help(r"repeat less, since `{1,1000}` copies what it repeats, or name the characters: `\w` knows every alphabet")),
         Err(problem) => {
             let reason = problem.to_string();
             let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
             Err(CompileError::new(pattern.range.clone(), format!("this is no pattern: {last}")))
         }
     }
+}
+
+fn compile_pattern(source: &str) -> Result<Pattern, regex::Error> {
+    let mut refusal = regex::Error::CompiledTooBig(0);
+    for bytes in PATTERN_BYTES {
+        let mut builder = RegexBuilder::new(source);
+        match builder.size_limit(bytes).dfa_size_limit(bytes).nest_limit(PATTERN_NESTING).build() {
+            Ok(regex) => return Ok(Pattern { regex, bytes }),
+            Err(error @ regex::Error::CompiledTooBig(_)) => refusal = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refusal)
 }

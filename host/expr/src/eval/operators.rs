@@ -179,7 +179,9 @@ fn equal_within(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter<'_>, dept
 
 fn contains(container: &Value<'_>, item: &Value<'_>, meter: &mut Meter<'_>) -> Result<bool, EvalFault> {
     if container.map_len().is_some() {
-        return Ok(container.entry(item.as_text()?)?.is_some());
+        let key = item.as_text()?;
+        meter.read(key.len())?;
+        return Ok(container.entry(key)?.is_some());
     }
     let Some(len) = container.list_len() else { return Err(container.wrong("list or object")) };
     for index in 0..len {
