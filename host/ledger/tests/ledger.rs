@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bailiwick_core::Recorder;
 use bailiwick_core::ids::{Digest, RunId, Seq};
 use bailiwick_core::record::{CallOutcome, Draft, Payload, RecordKind};
-use bailiwick_ledger::{FULL_FACTOR, Filter, Ledger, LedgerOptions, OpenProblem, PAGE, PRESSED_RECORDS, Reader, verify};
+use bailiwick_ledger::{FULL_FACTOR, Filter, Ledger, LedgerOptions, OpenProblem, PAGE, PRESSED_BYTES, PRESSED_RECORDS, Reader, verify};
 use serde_json::json;
 
 use common::{about, block_on, context, draft, event, fill, intent, open, outcome};
@@ -164,40 +164,74 @@ fn waiting_for_what_was_never_appended_is_refused() {
     assert!(block_on(ledger.durable(Seq(0))).unwrap_err().to_string().contains("record 0 was never appended"));
 }
 
-#[test]
-fn many_records_press_and_none_is_lost_by_whoever_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    // Nothing is written while records gather, until there are enough, so that the pressure can be seen.
-    let ledger = open(folder.path());
-    let context = context("run-1", "t");
-    assert!(!ledger.is_pressed());
-    let mut was_pressed = false;
-    let mut last = Seq(0);
-    for n in 0..(PRESSED_RECORDS * FULL_FACTOR * 2) {
-        last = ledger.append(event(&context, "x")).unwrap();
-        assert_eq!(last.0, n as u64);
-        was_pressed |= ledger.is_pressed();
-    }
-    assert!(was_pressed);
-    block_on(ledger.durable(last)).unwrap();
-    assert!(!ledger.is_pressed());
-    ledger.close().unwrap();
-    assert_eq!(verify(folder.path()).unwrap().records, last.0 + 1);
+/// Keeps the writer from writing for as long as it lives.
+fn hold(state: &Path) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(state.join("ledger.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
 }
 
 #[test]
-fn a_few_large_payloads_press_too() {
+fn records_press_above_the_bound_and_not_at_it() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
-    let large = Arc::new(json!("x".repeat(6 * 1024 * 1024)));
-    let mut last = Seq(0);
-    for _ in 0..3 {
-        let payload = Payload { subject: None, parts: vec![("args", Arc::clone(&large))] };
-        last = ledger.append(Draft { payload: Some(payload), ..draft(RecordKind::CallIntent, &context("r", "t")) }).unwrap();
+    let held = hold(folder.path());
+    let context = context("run-1", "t");
+    for n in 1..=PRESSED_RECORDS {
+        ledger.append(event(&context, "x")).unwrap();
+        assert!(!ledger.is_pressed(), "{n} records");
     }
+    let last = ledger.append(event(&context, "x")).unwrap();
     assert!(ledger.is_pressed());
+    drop(held);
     block_on(ledger.durable(last)).unwrap();
     assert!(!ledger.is_pressed());
+}
+
+#[test]
+fn bytes_press_above_the_bound_and_not_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    let held = hold(folder.path());
+    let append = |bytes: usize| {
+        let payload = Payload { subject: None, parts: vec![("args", Arc::new(json!("x".repeat(bytes))))] };
+        ledger.append(Draft { payload: Some(payload), ..draft(RecordKind::CallIntent, &context("r", "t")) }).unwrap()
+    };
+    // Records themselves have some hundred bytes each.
+    append(PRESSED_BYTES / 2);
+    append(PRESSED_BYTES / 2 - 4_096);
+    assert!(!ledger.is_pressed());
+    let last = append(4_096);
+    assert!(ledger.is_pressed());
+    drop(held);
+    block_on(ledger.durable(last)).unwrap();
+    assert!(!ledger.is_pressed());
+}
+
+#[test]
+fn who_does_not_heed_the_pressure_waits_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    let held = hold(folder.path());
+    let context = context("run-1", "t");
+    let count = PRESSED_RECORDS * FULL_FACTOR + 1_000;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..count {
+                sender.send(ledger.append(event(&context, "x")).unwrap()).unwrap();
+            }
+            drop(sender);
+        });
+        // Until the bound it goes on although nothing is written; beyond it, only once something is.
+        for n in 0..=PRESSED_RECORDS * FULL_FACTOR {
+            assert_eq!(receiver.recv().unwrap(), Seq(n as u64));
+        }
+        drop(held);
+        assert_eq!(receiver.iter().count(), 999);
+    });
+    ledger.close().unwrap();
+    assert_eq!(verify(folder.path()).unwrap().records, count as u64);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What the ledger's tests share.
-#![expect(dead_code, reason = "each test file is a crate of its own and uses some of it")]
 
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use bailiwick_core::Recorder;
 use bailiwick_core::ids::Seq;
@@ -67,9 +67,15 @@ pub fn outcome(context: &Arc<RecordContext>, intent: Option<Seq>, outcome: CallO
     Draft { fields, ..draft(RecordKind::CallOutcome, context) }
 }
 
-/// Appends `runs` runs of six records each, in batches, and closes the ledger.
+/// Opens a ledger that writes when somebody waits, or enough has come, and not by time.
+pub fn open_patient(state: &Path) -> Ledger {
+    let options = LedgerOptions { gather: Duration::from_secs(3_600), ..LedgerOptions::default() };
+    Ledger::open(state, options).unwrap()
+}
+
+/// Appends `runs` runs of six records, each run in one commit, and closes the ledger.
 pub fn fill(state: &Path, runs: usize) {
-    let ledger = open(state);
+    let ledger = open_patient(state);
     for run in 0..runs {
         let context = context(&format!("run-{run:04}"), &format!("task-{run:04}"));
         ledger.append(event(&context, "run-started")).unwrap();
