@@ -9,6 +9,8 @@ mod ambient;
 mod cache;
 pub mod compile;
 mod engine;
+#[cfg(feature = "floor")]
+pub mod floor;
 mod gate;
 mod host;
 mod install;
