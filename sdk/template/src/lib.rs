@@ -1,0 +1,1 @@
+//! What `bailiwick new agent` writes, and how guests are built.
