@@ -1,1 +1,1 @@
-//! placeholder
+//! Workflows: loading, planning, stepping, executing.
