@@ -64,6 +64,9 @@ fn refused(reason: &str) -> String {
         "already-refunded" => "we have already paid the money for this order back.".to_owned(),
         "return-open" => "a return of this order is already on its way.".to_owned(),
         "not-delivered" => "the order has not arrived yet.".to_owned(),
+        "part-shipped" => "some of it has not been shipped yet.".to_owned(),
+        "date-before-delivery" => "the date of the request is before the day on which it arrived.".to_owned(),
+        "not-returnable" => "orders of this kind cannot be returned.".to_owned(),
         "cancelled" => "the order was cancelled before it was shipped.".to_owned(),
         "free-order" => "nothing was paid for it.".to_owned(),
         "order-not-found" => "we cannot find this order under your customer number.".to_owned(),
@@ -78,6 +81,8 @@ fn advice(reason: &str) -> &'static str {
         }
         "already-refunded" => "Depending on your bank it can take a few days until you see the money.",
         "return-open" => "Please use the label that you already have.",
+        "part-shipped" => "You can ask again as soon as everything has arrived.",
+        "date-before-delivery" => "Please check the date and ask again.",
         "not-delivered" => "You can ask again as soon as it has arrived.",
         "order-not-found" => "Please check the number of the order: you find it in the mail that confirmed it.",
         _ => "",

@@ -70,6 +70,9 @@ fn refused(reason: &str) -> String {
         "already-refunded" => "Das Geld für diese Bestellung haben wir bereits erstattet.".to_owned(),
         "return-open" => "Eine Rücksendung dieser Bestellung ist bereits unterwegs.".to_owned(),
         "not-delivered" => "Die Bestellung ist noch nicht angekommen.".to_owned(),
+        "part-shipped" => "Ein Teil davon ist noch nicht verschickt.".to_owned(),
+        "date-before-delivery" => "Das Datum der Anfrage liegt vor dem Tag, an dem sie angekommen ist.".to_owned(),
+        "not-returnable" => "Bestellungen dieser Art können nicht zurückgesendet werden.".to_owned(),
         "cancelled" => "Die Bestellung wurde vor dem Versand storniert.".to_owned(),
         "free-order" => "Für die Bestellung wurde nichts bezahlt.".to_owned(),
         "order-not-found" => "Wir finden diese Bestellung nicht unter Ihrer Kundennummer.".to_owned(),
@@ -84,6 +87,8 @@ fn advice(reason: &str) -> &'static str {
         }
         "already-refunded" => "Je nach Bank kann es einige Tage dauern, bis Sie das Geld sehen.",
         "return-open" => "Bitte verwenden Sie das Etikett, das Sie schon haben.",
+        "part-shipped" => "Sobald alles angekommen ist, können Sie die Rücksendung erneut anmelden.",
+        "date-before-delivery" => "Bitte prüfen Sie das Datum und melden Sie die Rücksendung erneut an.",
         "not-delivered" => "Sobald sie angekommen ist, können Sie die Rücksendung erneut anmelden.",
         "order-not-found" => "Bitte prüfen Sie die Bestellnummer: Sie steht in der Mail, mit der wir die Bestellung bestätigt haben.",
         _ => "",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// Every code for which a letter has its own words.
-const REFUSALS: [&str; 8] = [
+const REFUSALS: [&str; 11] = [
     "window-exceeded",
     "category-excluded",
     "already-refunded",
@@ -14,7 +14,23 @@ const REFUSALS: [&str; 8] = [
     "cancelled",
     "free-order",
     "order-not-found",
+    "part-shipped",
+    "date-before-delivery",
+    "not-returnable",
 ];
+
+/// The rules of the sample, whose reasons are what customers are told.
+const RULES: &str = include_str!("../../../examples/returns/rules/returns.yaml");
+
+#[test]
+fn every_reason_of_the_rules_has_words() {
+    let reasons: Vec<&str> =
+        RULES.split("reason: ").skip(1).filter_map(|rest| rest.split([' ', ',', '}']).next()).filter(|word| !word.is_empty()).collect();
+    assert!(reasons.len() > 8, "{reasons:?}");
+    for reason in reasons {
+        assert!(reason == "within-window" || REFUSALS.contains(&reason), "customers are not told what `{reason}` means");
+    }
+}
 
 fn customer(language: &str) -> Customer {
     Customer {

@@ -10,7 +10,7 @@ use proc_macro::TokenStream;
 /// The function takes a `Task<Input>` and gives a `Result<Answer<Output>, Failure>`. `Input` is `Deserialize + JsonSchema`, `Output` is
 /// `Serialize + JsonSchema`.
 ///
-/// ```ignore
+/// ```text
 /// /// Checks that a customer is who they say they are.
 /// #[agent(owner = "team@example", data-level = "personal", risk-class = "low", wants = ["crm/customers.get"])]
 /// fn identity_verifier(task: Task<Input>) -> Result<Answer<Output>, Failure> { … }

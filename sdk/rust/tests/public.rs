@@ -20,7 +20,6 @@ struct Input {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Time {
-    #[expect(dead_code, reason = "only its form is looked at")]
     hour: u8,
 }
 
@@ -47,7 +46,8 @@ struct Output {
 )]
 fn tone_finder(task: Task<Input>) -> Result<Answer<Output>, Failure> {
     task::progress("reading");
-    task::warn(format!("attempt {} of {}", task.attempt, task.step));
+    let hours: Vec<u8> = task.input.call_times.iter().map(|time| time.hour).collect();
+    task::warn(format!("attempt {} of {}, hours {hours:?}", task.attempt, task.step));
     let Some(customer) = crm::customers::get(&task.input.customer).found()? else {
         return Err(Failure::not_mine("somebody else's"));
     };
@@ -89,12 +89,12 @@ fn fakes(answer: Result<crm::customers::Customer, Error>) -> fake::Capabilities 
 #[test]
 fn an_agent_answers() {
     let fakes = fakes(Ok(customer())).enter();
-    let answer = testing::run(tone_finder, json!({"customer": "C-1"})).unwrap();
+    let answer = testing::run(tone_finder, json!({"customer": "C-1", "call-times": [{"hour": 9}]})).unwrap();
     assert_eq!(answer.output, json!({"language": "de", "tier-name": null}));
     assert_eq!((answer.confidence, answer.sources.as_slice()), (Confidence::Certain, ["crm".to_owned()].as_slice()));
     assert_eq!(fakes.calls(crm::customers::Get), [crm::customers::GetArgs { id: "C-1".to_owned() }]);
     assert_eq!(fakes.progress(), ["reading"]);
-    assert_eq!(fakes.log(), [(Level::Warn, "attempt 1 of test".to_owned())]);
+    assert_eq!(fakes.log(), [(Level::Warn, "attempt 1 of test, hours [9]".to_owned())]);
 }
 
 #[test]
@@ -110,7 +110,10 @@ fn confidence_ends_at_one_thousand() {
 fn input_that_does_not_fit_names_the_place() {
     for (input, expected) in [
         (json!({"customer": 3}), "`customer`: invalid type: integer `3`, expected a string"),
-        (json!({"customer": "C-1", "call-times": [{"hour": 1}, {"hour": 300}]}), "`call-times[1].hour`: invalid value: integer `300`, expected u8"),
+        (
+            json!({"customer": "C-1", "call-times": [{"hour": 1}, {"hour": 300}]}),
+            "`call-times[1].hour`: invalid value: integer `300`, expected u8",
+        ),
         (json!({"customer": "C-1", "cutsomer": "C-1"}), "`cutsomer`: unknown field `cutsomer`"),
         (json!({}), "missing field `customer`"),
         (json!("text"), "invalid type: string \"text\", expected struct Input"),
