@@ -132,7 +132,7 @@ pub async fn bench(threads: usize, settings: EngineSettings) -> anyhow::Result<B
     })
     .await?;
     let info = sandbox.registry().install("bench", &wasm, InstallOptions { activate: true, ..InstallOptions::default() }).await?;
-    ensure!(info.name.as_str() == "bench-guest", "another agent");
+    ensure!(info.name.as_str() == "bailiwick-bench-guest", "another agent");
     Ok(Bench { sandbox: Arc::new(sandbox), wasm, catalog, _state: state })
 }
 
@@ -164,7 +164,7 @@ impl Bench {
             run: "run".into(),
             step: "step".into(),
             attempt: 1,
-            agent: "bench-guest".into(),
+            agent: "bailiwick-bench-guest".into(),
             input: Arc::new(input),
             subject: Some("C-1".into()),
             wants: vec![WantedGrant { request, used: Arc::new(BudgetUse::default()) }],
