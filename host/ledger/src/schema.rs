@@ -37,6 +37,9 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// default) once or twice, in JSON up to six times as long.
 const VALUE_BYTES: i32 = 256 * 1024 * 1024;
 
+/// Memory for pages, in KiB. The default of 2 MiB makes a large batch go out to the log and come back before its commit.
+const CACHE_KIB: i64 = 32 * 1024;
+
 /// How long a commit waits for somebody else who has locked the file, which none of our programs does.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -128,6 +131,8 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
+    // A negative size is one in KiB.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "mmap_size", 0)
 }
 

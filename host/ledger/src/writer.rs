@@ -11,9 +11,9 @@ use crate::queue::{Pending, Queue, Work};
 use crate::secrets::{Salts, SubjectKey, commitment};
 use crate::tree::{Tree, leaf_hash};
 
-/// Pages in the write-ahead log (of 4 KiB, so 16 MiB) at which a commit also moves them into the database. It is done
-/// earlier, and without anybody waiting, when the writer is idle.
-pub(crate) const CHECKPOINT_PAGES: u32 = 4_096;
+/// Pages in the write-ahead log (of 4 KiB, so 64 MiB) at which a commit also moves them into the database. It is done
+/// earlier, and without anybody waiting, when the writer is idle; more often would write the same index pages again.
+pub(crate) const CHECKPOINT_PAGES: u32 = 16_384;
 
 /// Why a batch could not be written.
 #[derive(Debug, thiserror::Error)]

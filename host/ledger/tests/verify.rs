@@ -181,6 +181,27 @@ fn what_hides_a_record_from_queries_is_found() {
 }
 
 #[test]
+fn an_index_that_hides_a_record_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), 100);
+    let path = folder.path().join("ledger.sqlite");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The index by task names the task of a record; the table and the envelope go on naming it too.
+    let leaf_page_of_an_index = 10;
+    let needle = b"task-0050";
+    let changed = bytes.chunks_mut(4_096).filter(|page| page[0] == leaf_page_of_an_index).any(|page| {
+        let found = page.windows(needle.len()).position(|window| window == needle);
+        found.inspect(|at| page[*at + 8] = b'1').is_some()
+    });
+    assert!(changed);
+    std::fs::write(&path, bytes).unwrap();
+    let report = verify(folder.path()).unwrap();
+    assert_eq!(report.first_bad, None);
+    assert!(!report.is_intact());
+    assert!(report.to_string().contains("the file around them is damaged"), "{report}");
+}
+
+#[test]
 fn a_missing_payload_is_no_flaw_and_said_apart() {
     let report = Tampered::new().sql("DELETE FROM payloads WHERE seq IN (50, 56)").report();
     assert!(report.is_intact(), "{report}");
