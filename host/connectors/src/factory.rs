@@ -1,0 +1,126 @@
+//! From files to connectors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bailiwick_core::Connector;
+use bailiwick_core::capability::Catalog;
+use schemars::schema_for;
+use serde_json::Value;
+
+use crate::config::{Kind, KindOnly, Latency};
+use crate::places::Places;
+use crate::problem::{Problem, SourceText};
+use crate::rules::RulesConnector;
+use crate::sql::SqlConnector;
+use crate::wrap::Delayed;
+
+/// Most connector files of one project.
+const MAX_FILES: usize = 100;
+
+/// Loads the connectors of a project.
+#[derive(Debug, Clone, Copy)]
+pub struct Connectors;
+
+impl Connectors {
+    /// Reads connector files and makes what they declare: databases with sample data or tables, prepared statements,
+    /// compiled rules. A connector is called as its file, without the ending.
+    ///
+    /// `files` are paths relative to `project_dir`; nothing outside of it is read, and nothing outside of `state_dir` (made if it is not
+    /// there) is written. Blocks while it reads and writes.
+    ///
+    /// # Errors
+    /// Every problem that was found, over all files.
+    pub fn load(project_dir: &Path, state_dir: &Path, files: &[PathBuf]) -> Result<Vec<Arc<dyn Connector>>, Vec<Problem>> {
+        Self::load_all(project_dir, state_dir, files, None)
+    }
+
+    /// Like [`Connectors::load`], and checks every declared operation against the catalog: a name that no operation has, or a declaration that
+    /// does not fit its operation, is a problem with its place.
+    ///
+    /// # Errors
+    /// Every problem that was found, over all files.
+    pub fn load_checked(
+        project_dir: &Path,
+        state_dir: &Path,
+        files: &[PathBuf],
+        catalog: &Catalog,
+    ) -> Result<Vec<Arc<dyn Connector>>, Vec<Problem>> {
+        Self::load_all(project_dir, state_dir, files, Some(catalog))
+    }
+
+    fn load_all(project: &Path, state: &Path, files: &[PathBuf], catalog: Option<&Catalog>) -> Result<Vec<Arc<dyn Connector>>, Vec<Problem>> {
+        let about = |path: &Path, message: String| Problem { file: path.to_owned(), line: None, column: None, message, help: None };
+        if files.len() > MAX_FILES {
+            return Err(vec![about(project, format!("a project has at most {MAX_FILES} connectors"))]);
+        }
+        let places = Places::open(project, state).map_err(|error| {
+            vec![about(project, format!("the project or its state folder `{}` cannot be opened: {error}", state.display()))]
+        })?;
+        let mut connectors: Vec<Arc<dyn Connector>> = Vec::new();
+        let mut problems = Vec::new();
+        for file in files {
+            let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            if connectors.iter().any(|connector| connector.name() == name) {
+                problems.push(about(file, format!("there is another connector called `{name}`")));
+                continue;
+            }
+            let loaded = places
+                .read(file)
+                .map_err(|error| vec![about(file, format!("the file cannot be read: {error}"))])
+                .and_then(|text| load_one(&name, SourceText::new(file, text), &places, catalog));
+            match loaded {
+                Ok(connector) => connectors.push(connector),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(connectors) } else { Err(problems) }
+    }
+}
+
+fn load_one(name: &str, source: SourceText, places: &Places, catalog: Option<&Catalog>) -> Result<Arc<dyn Connector>, Vec<Problem>> {
+    let KindOnly { kind } = source.parse().map_err(|problem| vec![problem])?;
+    let (connector, latency): (Arc<dyn Connector>, Option<Latency>) = match kind {
+        Kind::Sql => {
+            let (connector, latency) = SqlConnector::load(name, source, places)?;
+            if let Some(catalog) = catalog {
+                check_declared(&connector, catalog)?;
+            }
+            (Arc::new(connector), latency)
+        }
+        Kind::Rules => {
+            let (connector, latency) = RulesConnector::load(name, &source, places)?;
+            (Arc::new(connector), latency)
+        }
+        Kind::Shipping | Kind::Mail => return Err(vec![source.problem("this kind is not served yet")]),
+    };
+    Ok(match latency {
+        Some(Latency(latency)) if !latency.is_zero() => Arc::new(Delayed::new(connector, latency)),
+        _ => connector,
+    })
+}
+
+fn check_declared(connector: &SqlConnector, catalog: &Catalog) -> Result<(), Vec<Problem>> {
+    let mut problems = Vec::new();
+    for (name, at) in connector.declared() {
+        let source = connector.source();
+        match catalog.resolve(name) {
+            Err(unknown) => {
+                let message = format!("there is no operation `{}`", unknown.name);
+                problems.push(source.problem_at(&at, message).with_help(unknown.help));
+            }
+            Ok(operation) => problems.extend(connector.problem_with(operation)),
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Gives the JSON schemas of all files that this crate reads, by the name that each is stored under: for editors.
+pub fn schemas() -> BTreeMap<&'static str, Value> {
+    BTreeMap::from([
+        ("connector-sql.json", schema_for!(crate::sql::config::SqlFile).to_value()),
+        ("connector-rules.json", schema_for!(crate::rules::config::RulesFile).to_value()),
+        ("ruleset.json", schema_for!(crate::rules::config::RulesetFile).to_value()),
+    ])
+}
