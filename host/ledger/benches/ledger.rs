@@ -3,6 +3,7 @@
 //! `append` is what a caller pays; `written` is what the writer thread sustains, the last record's wait for the disk
 //! included; `durable` is one record at a time, beside a bare `fdatasync` of the same disk, and then several callers at once,
 //! who share a commit; `verify` is the whole verification of a file. `TMPDIR` says on which disk.
+#![expect(clippy::expect_used, reason = "a benchmark stops at the first thing that is not as expected")]
 
 use std::fs::File;
 use std::future::Future;

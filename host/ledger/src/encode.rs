@@ -85,7 +85,7 @@ pub(crate) fn envelope(out: &mut Vec<u8>, place: Place, kind: RecordKind, contex
     } = fields;
     let Place { seq, time_ms, commitment } = place;
 
-    // Keys in the order of their bytes.
+    // Keys in the order of their bytes, all in one place: in several functions the order could not be seen.
     let mut object = Object { out, is_first: true };
     object.text("agent", agent.as_ref().map(|agent| agent.as_str()));
     object.number("attempt", attempt.map(u64::from));

@@ -5,6 +5,9 @@
 //!
 //! Envelopes are the leaves of a Merkle tree (RFC 6962, SHA-256). Payloads lie beside the tree, each under a salted
 //! commitment in its envelope and filed under a keyed hash of its data subject.
+//!
+//! In the state folder lie `ledger.sqlite` with its write-ahead log (`-wal`, `-shm`), `subject.key` (the key of that hash) and
+//! `lock` (held by the executor). A copy needs the log too, unless the executor was closed properly.
 
 mod check;
 mod encode;

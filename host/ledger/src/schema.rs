@@ -40,7 +40,8 @@ const VALUE_BYTES: i32 = 256 * 1024 * 1024;
 /// Memory for pages, in KiB. The default of 2 MiB makes a large batch go out to the log and come back before its commit.
 const CACHE_KIB: i64 = 32 * 1024;
 
-/// How long a commit waits for somebody else who has locked the file, which none of our programs does.
+/// How long to wait for somebody else who has locked the file: an executor does while it closes, a reader while it takes up
+/// the log of a crashed one. Nobody of ours ever holds up a commit.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What lies in the place of the ledger.
@@ -112,7 +113,6 @@ pub(crate) fn open_to_write(paths: &StatePaths, max_pages: Option<u32>) -> Resul
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(&paths.ledger, flags)?;
         harden(&connection)?;
-        connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "wal_autocheckpoint", crate::writer::CHECKPOINT_PAGES)?;
@@ -127,6 +127,7 @@ pub(crate) fn open_to_write(paths: &StatePaths, max_pages: Option<u32>) -> Resul
 /// Bounds and settings for a file that somebody else may have made.
 fn harden(connection: &Connection) -> rusqlite::Result<()> {
     use rusqlite::config::DbConfig;
+    connection.busy_timeout(BUSY)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -139,6 +140,8 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
 /// Looks at a database without changing it.
 pub(crate) fn inspect(connection: &Connection, path: &Path) -> Result<Found, OpenProblem> {
     let storage = |problem| OpenProblem::storage(path, problem);
+    // At one moment, since an executor may be writing.
+    let connection = &*connection.unchecked_transaction().map_err(storage)?;
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(storage);
     let (application, version) = (number("application_id")?, number("user_version")?);
     let found = schema_of(connection).map_err(storage)?;

@@ -1,4 +1,5 @@
 //! A host that is killed: whatever it had been told is on disk is there, and what is there verifies.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 #[expect(dead_code, reason = "shared by several test files, each of which uses some of it")]
 mod common;

@@ -1,4 +1,5 @@
 //! The ledger by its public surface: what is appended reads back; who may open it; what happens when it cannot write.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 mod common;
 
@@ -145,6 +146,8 @@ fn durable_means_that_a_reader_sees_it() {
                 for n in 0..50 {
                     let seq = ledger.append(event(&context, &format!("e{n}"))).unwrap();
                     block_on(ledger.durable(seq)).unwrap();
+                    // Opening looks at records, head and tree: it must see them of one moment.
+                    assert!(ledger.reader().unwrap().head().unwrap().size > seq.0);
                     let found = reader.envelope(seq).unwrap().unwrap();
                     assert_eq!((found.context.run, found.fields.event.as_deref()), (context.run.clone(), Some(&*format!("e{n}"))));
                 }
@@ -278,7 +281,7 @@ fn those_who_wait_when_it_fails_are_told() {
     let seq = ledger.append(Draft { payload: Some(bad), ..draft(RecordKind::CallIntent, &context) }).unwrap();
     let after = ledger.append(event(&context, "x"));
     let waits = [good, seq].map(|seq| ledger.durable(seq));
-    let [first, second] = waits.map(|wait| block_on(wait));
+    let [first, second] = waits.map(block_on);
     assert!(second.unwrap_err().to_string().contains("two parts of a payload are named `args`"));
     // The first was on disk before, or fell with its batch.
     assert_eq!(first.is_ok(), verify(folder.path()).unwrap().records == 1);

@@ -1,4 +1,5 @@
 //! Any sequence of drafts reads back equal, in order, whatever was waited for and however often the ledger was reopened.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 #[expect(dead_code, reason = "shared by several test files, each of which uses some of it")]
 mod common;

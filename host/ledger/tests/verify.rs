@@ -1,4 +1,5 @@
 //! Tampering: whatever is changed in the file, the verifier names the first bad record and what is wrong with it.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first thing that is not as expected")]
 
 #[expect(dead_code, reason = "shared by several test files, each of which uses some of it")]
 mod common;
