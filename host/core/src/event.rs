@@ -261,9 +261,6 @@ pub enum Cause {
         /// Which field, and why.
         message: String,
     },
-    /// The host stopped while the attempt was running.
-    #[error("the host stopped while the attempt was running")]
-    HostStopped,
 }
 
 /// What gave a stand-in.
@@ -376,7 +373,8 @@ mod tests {
 
     #[test]
     fn names_are_the_tags() {
-        let failure = Failure { class: FailureClass::Internal, cause: Cause::HostStopped, unrepeatable: None };
+        let cause = Cause::Expression { place: "when".to_owned(), message: "division by zero".to_owned() };
+        let failure = Failure { class: FailureClass::Expression, cause, unrepeatable: Some("notify/messages.send".to_owned()) };
         let card = BriefingCard { queue: String::new(), summary: String::new(), facts: vec![], tried: vec![], question: String::new() };
         let step = StepPath::from("s");
         let events = [
