@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bailiwick_core::capability::{DEFAULT_NAMESPACE, Operation};
 use bailiwick_core::limits::Span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
@@ -55,4 +56,17 @@ pub(crate) enum Kind {
     Rules,
     Shipping,
     Mail,
+}
+
+/// Says whether a connector of fixed operations serves this one: `functions` of one of Bailiwick's own interfaces.
+pub(crate) fn serves(kind: &str, operation: &Operation, package: &str, interface: &str, functions: &[&str]) -> Result<(), String> {
+    let id = &operation.id.interface;
+    let is_ours = id.package.strip_prefix(DEFAULT_NAMESPACE).and_then(|rest| rest.strip_prefix(':')) == Some(package);
+    match is_ours && id.interface == interface && functions.contains(&operation.id.function.as_str()) {
+        true => Ok(()),
+        false => {
+            let known: Vec<String> = functions.iter().map(|function| format!("`{package}/{interface}.{function}`")).collect();
+            Err(format!("a `{kind}` connector does not serve `{}`, only {}", operation.short, known.join(" and ")))
+        }
+    }
 }

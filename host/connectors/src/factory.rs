@@ -10,9 +10,11 @@ use schemars::schema_for;
 use serde_json::Value;
 
 use crate::config::{Kind, KindOnly, Latency};
+use crate::mail::MailConnector;
 use crate::places::Places;
 use crate::problem::{Problem, SourceText};
 use crate::rules::RulesConnector;
+use crate::shipping::ShippingConnector;
 use crate::sql::SqlConnector;
 use crate::wrap::Delayed;
 
@@ -58,29 +60,44 @@ impl Connectors {
         let places = Places::open(project, state).map_err(|error| {
             vec![about(project, format!("the project or its state folder `{}` cannot be opened: {error}", state.display()))]
         })?;
-        let mut connectors: Vec<Arc<dyn Connector>> = Vec::new();
         let mut problems = Vec::new();
-        for file in files {
+        let mut sources: Vec<(usize, String, Kind, SourceText)> = Vec::new();
+        for (index, file) in files.iter().enumerate() {
             let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            if connectors.iter().any(|connector| connector.name() == name) {
+            if sources.iter().any(|(_, other, ..)| *other == name) {
                 problems.push(about(file, format!("there is another connector called `{name}`")));
                 continue;
             }
-            let loaded = places
-                .read(file)
-                .map_err(|error| vec![about(file, format!("the file cannot be read: {error}"))])
-                .and_then(|text| load_one(&name, SourceText::new(file, text), &places, catalog));
-            match loaded {
-                Ok(connector) => connectors.push(connector),
+            match places.read(file).map(|text| SourceText::new(file, text)) {
+                Ok(source) => match source.parse::<KindOnly>() {
+                    Ok(KindOnly { kind }) => sources.push((index, name, kind, source)),
+                    Err(problem) => problems.push(problem),
+                },
+                Err(error) => problems.push(about(file, format!("the file cannot be read: {error}"))),
+            }
+        }
+        // Databases first: what looks something up in one of them finds it there, in whatever order the files were named.
+        sources.sort_by_key(|(index, _, kind, _)| (*kind != Kind::Sql, *index));
+        let mut connectors: Vec<(usize, Arc<dyn Connector>)> = Vec::new();
+        for (index, name, kind, source) in sources {
+            match load_one(&name, kind, source, &places, catalog) {
+                Ok(connector) => connectors.push((index, connector)),
                 Err(found) => problems.extend(found),
             }
         }
+        connectors.sort_by_key(|(index, _)| *index);
+        let connectors = connectors.into_iter().map(|(_, connector)| connector).collect();
         if problems.is_empty() { Ok(connectors) } else { Err(problems) }
     }
 }
 
-fn load_one(name: &str, source: SourceText, places: &Places, catalog: Option<&Catalog>) -> Result<Arc<dyn Connector>, Vec<Problem>> {
-    let KindOnly { kind } = source.parse().map_err(|problem| vec![problem])?;
+fn load_one(
+    name: &str,
+    kind: Kind,
+    source: SourceText,
+    places: &Places,
+    catalog: Option<&Catalog>,
+) -> Result<Arc<dyn Connector>, Vec<Problem>> {
     let (connector, latency): (Arc<dyn Connector>, Option<Latency>) = match kind {
         Kind::Sql => {
             let (connector, latency) = SqlConnector::load(name, source, places)?;
@@ -93,7 +110,14 @@ fn load_one(name: &str, source: SourceText, places: &Places, catalog: Option<&Ca
             let (connector, latency) = RulesConnector::load(name, &source, places)?;
             (Arc::new(connector), latency)
         }
-        Kind::Shipping | Kind::Mail => return Err(vec![source.problem("this kind is not served yet")]),
+        Kind::Shipping => {
+            let (connector, latency) = ShippingConnector::load(name, &source, places).map_err(|problem| vec![problem])?;
+            (Arc::new(connector), latency)
+        }
+        Kind::Mail => {
+            let (connector, latency) = MailConnector::load(name, &source, places).map_err(|problem| vec![problem])?;
+            (Arc::new(connector), latency)
+        }
     };
     Ok(match latency {
         Some(Latency(latency)) if !latency.is_zero() => Arc::new(Delayed::new(connector, latency)),
@@ -120,6 +144,8 @@ fn check_declared(connector: &SqlConnector, catalog: &Catalog) -> Result<(), Vec
 pub fn schemas() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("connector-sql.json", schema_for!(crate::sql::config::SqlFile).to_value()),
+        ("connector-mail.json", schema_for!(crate::mail::config::MailFile).to_value()),
+        ("connector-shipping.json", schema_for!(crate::shipping::config::ShippingFile).to_value()),
         ("connector-rules.json", schema_for!(crate::rules::config::RulesFile).to_value()),
         ("ruleset.json", schema_for!(crate::rules::config::RulesetFile).to_value()),
     ])

@@ -11,10 +11,12 @@ mod config;
 mod database;
 mod factory;
 pub mod generator;
+mod mail;
 mod outcome;
 mod places;
 mod problem;
 mod rules;
+mod shipping;
 mod sql;
 #[cfg(test)]
 mod support;
@@ -22,8 +24,10 @@ mod values;
 mod wrap;
 
 pub use factory::{Connectors, schemas};
+pub use mail::MailConnector;
 pub use problem::Problem;
 pub use rules::RulesConnector;
+pub use shipping::ShippingConnector;
 pub use sql::SqlConnector;
 pub use values::MAX_TEXT_BYTES;
 pub use wrap::{Delayed, Journal, JournalEntry};

@@ -93,7 +93,8 @@ impl Problem {
     }
 }
 
-/// Reads what serde says of an unknown key or case, whose names stand in backticks, and finds the nearest.
+/// Reads what a library says of an unknown key or case and finds the nearest: the TOML one puts the known names in
+/// backticks, the YAML one does not.
 pub(crate) fn unknown_key(message: &str) -> Option<(String, Option<String>)> {
     let (what, rest) = match (message.strip_prefix("unknown field "), message.strip_prefix("unknown variant ")) {
         (Some(rest), _) => ("key", rest),
@@ -102,7 +103,11 @@ pub(crate) fn unknown_key(message: &str) -> Option<(String, Option<String>)> {
     };
     let mut names = rest.split('`').skip(1).step_by(2);
     let word = names.next()?;
-    let known: Vec<&str> = names.collect();
+    let mut known: Vec<&str> = names.collect();
+    if known.is_empty() {
+        let list = rest.rsplit_once("expected one of ").or_else(|| rest.rsplit_once("expected ")).map_or("", |(_, list)| list);
+        known = list.split(|c: char| c == ',' || c.is_whitespace()).filter(|name| !name.is_empty()).collect();
+    }
     Some((format!("unknown {what} `{word}`"), Some(suggest::help(word, known.iter().copied()))))
 }
 

@@ -6,7 +6,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bailiwick_core::capability::{DEFAULT_NAMESPACE, Operation};
+use bailiwick_core::capability::Operation;
 use bailiwick_core::connector::{BoxFuture, ConnectorAnswer, ConnectorCall};
 use bailiwick_core::error::CallError;
 use bailiwick_core::ids::Digest;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use self::config::RulesFile;
 use self::table::Table;
-use crate::config::Latency;
+use crate::config::{Latency, serves};
 use crate::outcome::check_size;
 use crate::places::{Places, read_bounded};
 use crate::problem::{Problem, SourceText};
@@ -101,12 +101,7 @@ impl Connector for RulesConnector {
     }
 
     fn check(&self, operation: &Operation) -> Result<(), String> {
-        let interface = &operation.id.interface;
-        let is_ours = interface.package == format!("{DEFAULT_NAMESPACE}:rules") && interface.interface == "tables";
-        match is_ours && operation.id.function == "evaluate" {
-            true => Ok(()),
-            false => Err(format!("a `rules` connector serves `rules/tables.evaluate`, not `{}`", operation.short)),
-        }
+        serves("rules", operation, "rules", "tables", &["evaluate"])
     }
 
     fn call(&self, call: ConnectorCall) -> BoxFuture<'_, Result<ConnectorAnswer, CallError>> {

@@ -16,6 +16,7 @@ use bailiwick_core::ids::Digest;
 use bailiwick_core::{Connector, suggest};
 
 use self::config::SqlFile;
+pub(crate) use self::plan::authorize;
 use self::plan::{Plan, Source};
 use crate::database::{self, Access, Database};
 use crate::outcome::{self, Repeatable};
@@ -135,7 +136,7 @@ fn make_tables(file: &SqlFile, source: &SourceText, places: &Places, path: &std:
 
 fn checking_connection(path: &std::path::Path) -> rusqlite::Result<rusqlite::Connection> {
     let mut connection = database::open(path, Access::Write)?;
-    connection.authorizer(Some(plan::authorize))?;
+    connection.authorizer(Some(authorize))?;
     Ok(connection)
 }
 

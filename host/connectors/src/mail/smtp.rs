@@ -1,0 +1,161 @@
+//! Sending by SMTP, so that it is always known on which side of the point of no return it failed.
+
+use std::fmt;
+use std::time::Duration;
+
+use bailiwick_core::error::CallError;
+use lettre::message::Message;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
+use tokio::sync::Semaphore;
+
+use super::config::{SmtpConfig, TlsMode};
+use crate::database::indeterminate;
+use crate::problem::{Problem, SourceText};
+
+/// Connections that are open at one time.
+const MAX_CONNECTIONS: usize = 8;
+
+/// Most bytes of a file with a password.
+const MAX_PASSWORD_BYTES: u64 = 4096;
+
+/// An SMTP server and how to log in there.
+pub(crate) struct Smtp {
+    host: String,
+    port: u16,
+    tls: TlsMode,
+    parameters: Option<TlsParameters>,
+    credentials: Option<Credentials>,
+    connections: Semaphore,
+}
+
+impl fmt::Debug for Smtp {
+    /// Leaves the credentials out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Smtp").field("host", &self.host).field("port", &self.port).field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+/// A conversation that got as far as the server taking the recipient: the next line sends.
+pub(crate) struct Ready<'a> {
+    connection: AsyncSmtpConnection,
+    _place: tokio::sync::SemaphorePermit<'a>,
+}
+
+impl Smtp {
+    pub(crate) fn load(config: &SmtpConfig, source: &SourceText) -> Result<Self, Problem> {
+        let is_loopback = matches!(config.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+        if config.tls == TlsMode::None && !is_loopback {
+            let message = format!("`tls = \"none\"` would send mail to `{}` in the open", config.host);
+            return Err(source.problem(message).with_help("write `starttls` or `implicit`; `none` is for a server on this machine".to_owned()));
+        }
+        let parameters = match config.tls {
+            TlsMode::None => None,
+            _ => Some(TlsParameters::new_rustls(config.host.clone()).map_err(|error| source.problem(format!("TLS cannot be used: {error}")))?),
+        };
+        let port = config.port.unwrap_or(match config.tls {
+            TlsMode::Implicit => 465,
+            TlsMode::Starttls => 587,
+            TlsMode::None => 25,
+        });
+        let credentials = credentials(config).map_err(|message| source.problem(message))?;
+        let connections = Semaphore::new(MAX_CONNECTIONS);
+        Ok(Self { host: config.host.clone(), port, tls: config.tls, parameters, credentials, connections })
+    }
+
+    /// Connects, logs in and names sender and recipient. Nothing is sent by that.
+    ///
+    /// # Errors
+    /// `unavailable`, or `invalid("customer")` when the server refuses the recipient for good.
+    pub(crate) async fn prepare(&self, message: &Message, within: Duration) -> Result<Ready<'_>, CallError> {
+        match tokio::time::timeout(within, self.converse(message, within)).await {
+            Ok(result) => result,
+            Err(_) => Err(CallError::unavailable(format!("{} did not answer in time; nothing was sent", self.place()))),
+        }
+    }
+
+    async fn converse(&self, message: &Message, within: Duration) -> Result<Ready<'_>, CallError> {
+        let failed = |step: &str, error: &dyn fmt::Display| {
+            CallError::unavailable(format!("{}: {step} failed: {error}; nothing was sent", self.place()))
+        };
+        let place = self.connections.acquire().await.map_err(|error| failed("waiting for a connection", &error))?;
+        let hello = ClientId::default();
+        let implicit = self.parameters.clone().filter(|_| self.tls == TlsMode::Implicit);
+        let server = (self.host.as_str(), self.port);
+        let mut connection = AsyncSmtpConnection::connect_tokio1(server, Some(within), &hello, implicit, None)
+            .await
+            .map_err(|error| failed("connecting", &error))?;
+        if let (TlsMode::Starttls, Some(parameters)) = (self.tls, &self.parameters) {
+            // A server that does not offer it gets no mail: the offer may have been cut out on the way.
+            connection.starttls(parameters.clone(), &hello).await.map_err(|error| failed("STARTTLS", &error))?;
+        }
+        if let Some(credentials) = &self.credentials {
+            // The error of a refused login is the server's line, never what was sent.
+            connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await.map_err(|error| failed("logging in", &error))?;
+        }
+        let envelope = message.envelope();
+        connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await.map_err(|error| failed("MAIL", &error))?;
+        for to in envelope.to() {
+            connection.command(Rcpt::new(to.clone(), Vec::new())).await.map_err(|error| match error.is_permanent() {
+                true => CallError::invalid("customer", format!("{} refuses the recipient: {error}; nothing was sent", self.place())),
+                false => failed("RCPT", &error),
+            })?;
+        }
+        Ok(Ready { connection, _place: place })
+    }
+
+    /// Sends the message.
+    ///
+    /// # Errors
+    /// `unavailable` when the server refused it, so that nothing was sent; `indeterminate` when the connection ended
+    /// before the server said what became of it.
+    pub(crate) async fn send(&self, mut ready: Ready<'_>, message: &Message, within: Duration) -> Result<(), CallError> {
+        let bytes = message.formatted();
+        let conversation = async {
+            let refused = |error: &dyn fmt::Display| CallError::unavailable(format!("{} refuses the message: {error}; nothing was sent", self.place()));
+            // Before the server's 354 there is no message yet, whatever happens to the connection.
+            ready.connection.command(Data).await.map_err(|error| refused(&error))?;
+            ready.connection.message(&bytes).await.map_err(|error| match error.is_permanent() || error.is_transient() {
+                true => refused(&error),
+                false => indeterminate(format!("{} did not say what became of the message: {error}", self.place())),
+            })?;
+            Ok(())
+        };
+        let result = tokio::time::timeout(within, conversation).await;
+        let Ok(result) = result else {
+            return Err(indeterminate(format!("{} did not say in time what became of the message", self.place())));
+        };
+        // A polite end; the message is settled, so its failure matters to nobody.
+        let _ = tokio::time::timeout(Duration::from_secs(1), ready.connection.quit()).await;
+        result
+    }
+
+    fn place(&self) -> String {
+        format!("the mail server `{}:{}`", self.host, self.port)
+    }
+}
+
+fn credentials(config: &SmtpConfig) -> Result<Option<Credentials>, String> {
+    let password = match (&config.password_env, &config.password_file) {
+        (None, None) => None,
+        (Some(_), Some(_)) => return Err("`password-env` and `password-file` exclude each other".to_owned()),
+        (Some(name), None) => Some(std::env::var(name).map_err(|_| format!("the environment variable `{name}` holds no password"))?),
+        // Named by the operator, and secrets lie outside of projects: so any path, not only one inside.
+        (None, Some(path)) => Some(read_password(path).map_err(|error| format!("the password file `{}` cannot be read: {error}", path.display()))?),
+    };
+    match (&config.user, password) {
+        (None, None) => Ok(None),
+        (Some(user), Some(password)) => Ok(Some(Credentials::new(user.clone(), password))),
+        (Some(_), None) => Err("`user` needs `password-env` or `password-file`".to_owned()),
+        (None, Some(_)) => Err("a password needs `user`".to_owned()),
+    }
+}
+
+fn read_password(path: &std::path::Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_PASSWORD_BYTES).read_to_string(&mut text)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
