@@ -244,7 +244,11 @@ fn random_bytes(host: &mut Host, params: &[Val], note: &mut Value) -> wasmtime::
 
 /// Answers a call of a WASI function that is linked as always denied: with its own error where it has one, empty
 /// where the type allows, else with the end of the task. The attempt is a security event.
-pub(crate) fn deny_stub(host: &mut Host, import: &Import, results: &mut [Val]) -> wasmtime::Result<()> {
+pub(crate) fn deny_stub(mut store: StoreContextMut<'_, Host>, import: &Import, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+    for param in params {
+        drop_handles(&mut store, param)?;
+    }
+    let host = store.data_mut();
     host.denials = host.denials.saturating_add(1);
     let fields = Fields {
         operation: Some(Arc::clone(&import.name)),

@@ -24,7 +24,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Val;
 
 use crate::ambient;
-use crate::host::{Ended, Host, InFlight};
+use crate::host::{Ended, Host, InFlight, micros};
 use crate::json;
 
 /// Most bytes of a denied call's arguments that are kept. What a guest is denied must not fill the disk.
@@ -62,9 +62,10 @@ pub(crate) struct Import {
 /// Lets a call pass, or not.
 pub(crate) async fn pass(mut store: StoreContextMut<'_, Host>, import: &Import, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
     store.data_mut().count_call()?;
+    store.data_mut().wait_for_ledger().await?;
     match &import.target {
         Target::Ambient(function) => ambient::serve(store, *function, import, params, results),
-        Target::Stub => ambient::deny_stub(store.data_mut(), import, results),
+        Target::Stub => ambient::deny_stub(store, import, params, results),
         Target::Capability(capability) => {
             let reply = call(&mut store, capability, import, params).await?;
             // The clock is looked at when a call returns: a connector that answers too late must not help its guest on.
@@ -281,17 +282,13 @@ async fn record_intent(host: &mut Host, passage: &Passage<'_>, fuel: u64) -> was
     };
     let seq = host.record(RecordKind::CallIntent, fields, Some(vec![("args", Arc::clone(&passage.args))]))?.unwrap_or(Seq(0));
     host.in_flight = Some(InFlight { intent: seq, operation: Arc::clone(operation), ordinal: passage.ordinal });
-    let Some(scope) = &host.scope else { return Ok(seq) };
     // INVARIANT: nothing that is not a read leaves the host before its intent is on disk.
-    if operation.spec.effect != Effect::Read || scope.recorder.is_pressed() {
-        let waiting = Instant::now();
-        let written = scope.recorder.durable(seq).await;
-        host.usage.disk_us += micros(waiting.elapsed());
-        if let Err(failure) = written {
-            // Nothing left: there is nothing whose outcome would be unknown.
-            host.in_flight = None;
-            return Err(Ended::because(EndReason::Ledger(failure)));
-        }
+    if operation.spec.effect != Effect::Read
+        && let Err(error) = host.wait_for_disk(seq).await
+    {
+        // Nothing left: there is nothing whose outcome would be unknown.
+        host.in_flight = None;
+        return Err(error);
     }
     Ok(seq)
 }
@@ -459,8 +456,4 @@ fn lower(import: &Import, reply: Result<Option<Val>, CallError>, results: &mut [
         (_, Err(_)) => return Err(no_place()),
     };
     Ok(())
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

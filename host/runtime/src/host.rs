@@ -1,6 +1,7 @@
 //! What the host keeps beside a guest: the state of one store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bailiwick_core::budget::BudgetUse;
@@ -81,6 +82,8 @@ pub(crate) struct Host {
     pub transcript: Vec<(Arc<str>, Value)>,
     /// Denials that have been recorded, for the bound on what a denied guest can write.
     pub denials: u32,
+    /// The task's latest record, for waiting until the disk has caught up.
+    latest: AtomicU64,
     /// Steps of the deterministic monotonic clock.
     pub ticks: u64,
     memory_bytes: u64,
@@ -103,6 +106,7 @@ impl Host {
             log: Vec::new(),
             transcript: Vec::new(),
             denials: 0,
+            latest: AtomicU64::new(0),
             ticks: 0,
             memory_bytes: 0,
             table_elements: 0,
@@ -157,11 +161,29 @@ impl Host {
     pub(crate) fn record(&self, kind: RecordKind, fields: Fields, payload: Option<Vec<(&'static str, Arc<Value>)>>) -> wasmtime::Result<Option<Seq>> {
         let Some(scope) = &self.scope else { return Ok(None) };
         let payload = payload.map(|parts| Payload { subject: scope.origin.subject.clone(), parts });
-        scope
+        let seq = scope
             .recorder
             .append(Draft { kind, context: Arc::clone(&scope.records), fields, payload })
-            .map(Some)
-            .map_err(|failure| Ended::because(EndReason::Ledger(failure)))
+            .map_err(|failure| Ended::because(EndReason::Ledger(failure)))?;
+        self.latest.store(seq.0, Ordering::Relaxed);
+        Ok(Some(seq))
+    }
+
+    /// Waits while the ledger has more records than its disk takes: a guest must not be able to fill memory with them.
+    pub(crate) async fn wait_for_ledger(&mut self) -> wasmtime::Result<()> {
+        match &self.scope {
+            Some(scope) if scope.recorder.is_pressed() => self.wait_for_disk(Seq(self.latest.load(Ordering::Relaxed))).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until a record is on disk.
+    pub(crate) async fn wait_for_disk(&mut self, seq: Seq) -> wasmtime::Result<()> {
+        let Some(scope) = &self.scope else { return Ok(()) };
+        let waiting = Instant::now();
+        let written = scope.recorder.durable(seq).await;
+        self.usage.disk_us += micros(waiting.elapsed());
+        written.map_err(|failure| Ended::because(EndReason::Ledger(failure)))
     }
 
     pub(crate) fn summarise(&mut self, summary: CallSummary) {
@@ -216,6 +238,11 @@ impl wasmtime::ResourceLimiter for Host {
         self.table_elements = total;
         Ok(true)
     }
+}
+
+/// Gives whole microseconds.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Gives a text that is safe to show: control characters, and characters that reorder text, become visible.

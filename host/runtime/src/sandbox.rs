@@ -20,7 +20,7 @@ use wasmtime::Engine;
 use crate::agent::TaskIn;
 use crate::compile::CompileCommand;
 use crate::engine::{self, EngineSettings};
-use crate::host::{HeldGrant, Host, TaskScope};
+use crate::host::{HeldGrant, Host, TaskScope, micros};
 use crate::install::{self, Entry};
 use crate::link::Routes;
 use crate::registry::{Registry, RegistryProblem};
@@ -147,14 +147,11 @@ impl AgentRunner for Sandbox {
 }
 
 fn not_run(reason: EndReason) -> TaskReport {
-    TaskReport {
-        outcome: TaskOutcome::Ended(reason),
-        component: None,
-        usage: Usage::default(),
-        grants: Vec::new(),
-        calls: Vec::new(),
-        log: Vec::new(),
-    }
+    without_work(TaskOutcome::Ended(reason))
+}
+
+fn without_work(outcome: TaskOutcome) -> TaskReport {
+    TaskReport { outcome, component: None, usage: Usage::default(), grants: Vec::new(), calls: Vec::new(), log: Vec::new() }
 }
 
 impl Shared {
@@ -163,18 +160,13 @@ impl Shared {
             return not_run(EndReason::NoAgent(format!("no version of agent `{}` is active: install one", spec.agent)));
         };
         if let Err(message) = install::validate(&entry.input, &spec.input) {
-            let mut report = not_run(EndReason::Internal(String::new()));
-            report.outcome = TaskOutcome::Failed { kind: FailureKind::InvalidInput, message };
-            return report;
+            return without_work(TaskOutcome::Failed { kind: FailureKind::InvalidInput, message });
         }
         let Some(_room) = self.wait_for_room().await else {
             return not_run(EndReason::Overloaded(format!("{WAITING_MOST} tasks wait already")));
         };
         let started = Instant::now();
-        let mut ending = match self.begin(&spec, &entry, started) {
-            Ok(ending) => ending,
-            Err(reason) => return not_run(reason),
-        };
+        let mut ending = self.begin(&spec, &entry, started);
         let (host, input) = match self.issue(&spec, &entry, &ending, started) {
             Ok(host) => host,
             Err(reason) => return ending.end(not_run(reason)),
@@ -209,7 +201,7 @@ impl Shared {
     }
 
     /// Makes what all records of the task have in common.
-    fn begin(&self, spec: &TaskSpec, entry: &Entry, started: Instant) -> Result<Ending, EndReason> {
+    fn begin(&self, spec: &TaskSpec, entry: &Entry, started: Instant) -> Ending {
         let context = RecordContext {
             tenant: Some(spec.requester.tenant.clone()),
             requester: Some(spec.requester.id.clone()),
@@ -223,13 +215,13 @@ impl Shared {
             agent: Some(spec.agent.clone()),
             component: Some(entry.info.component),
         };
-        Ok(Ending {
+        Ending {
             recorder: Arc::clone(&self.recorder),
             context: Arc::new(context),
             subject: spec.subject.clone(),
             started,
             is_over: false,
-        })
+        }
     }
 
     /// Issues the grants and makes the host's side of the store.
@@ -338,7 +330,7 @@ impl Shared {
 }
 
 fn report(entry: &Entry, mut host: Host, outcome: TaskOutcome, started: Instant) -> TaskReport {
-    host.usage.time_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    host.usage.time_us = micros(started.elapsed());
     let grants = host.grants.iter().map(|held| GrantUse {
         id: held.grant.id().clone(),
         operation: held.operation.short.to_string(),
@@ -396,7 +388,7 @@ impl Drop for Ending {
         }
         let fields = Fields {
             reason: Some("cancelled".into()),
-            duration_us: Some(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)),
+            duration_us: Some(micros(self.started.elapsed())),
             ..Fields::default()
         };
         if let Err(error) = self.append(RecordKind::TaskEnded, fields, Vec::new()) {
