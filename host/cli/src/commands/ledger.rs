@@ -1,0 +1,100 @@
+//! `bailiwick ledger`.
+
+use std::path::Path;
+
+use bailiwick_core::ids::{RunId, Seq};
+use bailiwick_core::record::Envelope;
+use bailiwick_core::suggest;
+use bailiwick_ledger::{Filter, ReadProblem, Reader};
+use serde_json::{Value, json};
+
+use crate::args::{Place, ShowArgs};
+use crate::display::{self, Table};
+use crate::exit::Exit;
+use crate::fault::{Diagnosis, Fault, Result};
+use crate::{text, wire};
+
+/// Most records of a run that are shown; a run that made more is read from the ledger by other means.
+const RECORDS_SHOWN: usize = 100_000;
+
+/// Shows the records of a run.
+pub fn show(args: &ShowArgs) -> Result<Exit> {
+    let state = super::state_folder(&args.place)?;
+    let reader = Reader::open(&state).map_err(wire::open_fault)?;
+    let run = which_run(&reader, args.which.run.as_deref(), &state)?;
+    let records = reader.records(Filter::Run(&run), Seq(0)).take(RECORDS_SHOWN).collect::<std::result::Result<Vec<_>, _>>();
+    let records = records.map_err(read_fault)?;
+    if args.place.json {
+        let with_payload = |envelope: &Envelope| Ok(json!({ "envelope": envelope, "payload": reader.payload(envelope).map_err(read_fault)? }));
+        let records = records.iter().map(with_payload).collect::<Result<Vec<Value>>>()?;
+        display::print_json(&json!({ "exit": Exit::Done.name(), "run": run, "records": records }));
+        return Ok(Exit::Done);
+    }
+    display::print(&display::heading(&format!("run {run}")));
+    let mut table = Table::new(&["seq>", "time", "kind", "step", "agent", "operation", "decision", "outcome", "reason"]);
+    for envelope in &records {
+        table.row(row(envelope));
+    }
+    display::print(&table.to_text());
+    Ok(Exit::Done)
+}
+
+fn which_run(reader: &Reader, wanted: Option<&str>, state: &Path) -> Result<RunId> {
+    let runs = reader.runs(None, bailiwick_ledger::PAGE).map_err(read_fault)?;
+    let Some(wanted) = wanted else {
+        let none = || Fault::bad_input(Diagnosis::new(format!("the ledger in `{}` has no run yet", text::path(state))));
+        return runs.first().map(|run| run.run.clone()).ok_or_else(none);
+    };
+    let run = RunId::from(wanted);
+    // A tried agent has records and no events, so it is not among the runs.
+    if reader.page(Filter::Run(&run), Seq(0), 1).map_err(read_fault)?.is_empty() {
+        let names: Vec<&str> = runs.iter().map(|run| run.run.as_str()).take(10).collect();
+        let help = if names.is_empty() { "there are none yet".to_owned() } else { suggest::help(wanted, names.iter().copied()) };
+        return Err(Fault::bad_input(Diagnosis::new(format!("there is no run `{wanted}` in the ledger")).with_help(help)));
+    }
+    Ok(run)
+}
+
+fn row(envelope: &Envelope) -> [String; 9] {
+    let (context, fields) = (&envelope.context, &envelope.fields);
+    let word = |value: Value| value.as_str().unwrap_or_default().to_owned();
+    let operation = fields.operation.as_deref().map(|full| full.parse::<bailiwick_core::capability::OperationId>().map_or(full.to_owned(), |id| id.to_short()));
+    let kind = match &fields.event {
+        Some(event) => event.to_string(),
+        None => word(json!(envelope.kind)),
+    };
+    [
+        envelope.seq.to_string(),
+        clock(envelope.time_ms),
+        kind,
+        context.step.as_ref().map(ToString::to_string).unwrap_or_default(),
+        context.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
+        operation.unwrap_or_default(),
+        fields.decision.map(|decision| word(json!(decision))).unwrap_or_default(),
+        fields.outcome.map(|outcome| word(json!(outcome))).unwrap_or_default(),
+        fields.reason.as_deref().or(fields.rule.as_deref()).unwrap_or_default().to_owned(),
+    ]
+}
+
+/// Time of day in UTC, to the millisecond; the day stands in the run's id and in `--json`.
+fn clock(time_ms: u64) -> String {
+    let time = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map(|time| time.strftime("%H:%M:%S%.3f").to_string()).unwrap_or_default()
+}
+
+/// Verifies the whole ledger.
+pub fn verify(place: &Place) -> Result<Exit> {
+    let state = super::state_folder(place)?;
+    let report = bailiwick_ledger::verify(&state).map_err(wire::open_fault)?;
+    let exit = if report.is_intact() { Exit::Done } else { Exit::Failed };
+    if place.json {
+        display::print_json(&json!({ "exit": exit.name(), "intact": report.is_intact(), "report": report }));
+    } else {
+        display::print(&text::clean_lines(&report.to_string()));
+    }
+    Ok(exit)
+}
+
+fn read_fault(problem: ReadProblem) -> Fault {
+    Fault::internal(problem.to_string())
+}

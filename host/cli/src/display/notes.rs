@@ -1,0 +1,106 @@
+//! Lines on standard error while something is being done.
+
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::fault::WIDTH;
+use crate::text::{clean, shorten};
+
+/// How often a line on a terminal is drawn again.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Where notes go: lines that move on a terminal, plain lines otherwise.
+#[derive(Debug, Clone)]
+pub struct Notes {
+    bars: MultiProgress,
+    is_terminal: bool,
+    is_quiet: bool,
+}
+
+impl Notes {
+    /// Looks where standard error leads. Quiet notes show no progress; what has to be said is said nevertheless.
+    pub fn new(is_quiet: bool) -> Self {
+        let is_terminal = console::Term::stderr().is_term() && !is_quiet;
+        let bars = MultiProgress::new();
+        if !is_terminal {
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        Self { bars, is_terminal, is_quiet }
+    }
+
+    /// Whether lines can move.
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Whether no progress is wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.is_quiet
+    }
+
+    /// Says something that has to be said.
+    pub fn say(&self, line: &str) {
+        let line = clean(line);
+        self.bars.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Says how far something has come, unless quiet is wanted.
+    pub fn tell(&self, line: &str) {
+        if !self.is_quiet {
+            self.say(line);
+        }
+    }
+
+    /// Adds a line that moves. Without a terminal it is not seen.
+    pub fn add_bar(&self) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        let style = ProgressStyle::with_template("{prefix} {spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
+        bar
+    }
+
+    /// Begins something that takes a while. Without a terminal its beginning is told only where `is_long`.
+    pub fn work(&self, what: &str, is_long: bool) -> Work {
+        let bar = self.add_bar();
+        bar.set_message(what.to_owned());
+        if self.is_terminal {
+            bar.enable_steady_tick(TICK);
+        } else if is_long {
+            self.tell(what);
+        }
+        Work { notes: self.clone(), bar, what: what.to_owned() }
+    }
+}
+
+/// Something that takes a while.
+#[derive(Debug)]
+pub struct Work {
+    notes: Notes,
+    bar: ProgressBar,
+    what: String,
+}
+
+impl Work {
+    /// Shows what is being done just now; on a terminal only.
+    pub fn set(&self, detail: &str) {
+        if !detail.is_empty() {
+            let line = format!("{}: {}", self.what, clean(detail));
+            self.bar.set_message(shorten(&line, WIDTH - 4).into_owned());
+        }
+    }
+
+    /// Ends the line, with a last word where there is one.
+    pub fn finish(self, last: Option<String>) {
+        self.bar.finish_and_clear();
+        if let Some(last) = last {
+            self.notes.tell(&last);
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
