@@ -271,22 +271,14 @@ impl RunState {
         self.end.as_ref()
     }
 
-    /// Applies an event.
+    /// Says whether an event can have happened now, without applying it: an event is written before it counts, and what could not be read back
+    /// must not be written.
     ///
     /// # Errors
-    /// When the event cannot have happened now; the state is as before then.
-    pub fn apply(&mut self, event: &Event) -> Result<(), IllegalEvent> {
-        if let Event::RunStarted { run, workflow, version, plan, input, subject, requester } = event {
-            self.check_start(*plan)?;
-            self.head = Some(RunHead {
-                run: run.clone(),
-                workflow: workflow.clone(),
-                version: version.clone(),
-                input: input.clone(),
-                subject: subject.clone(),
-                requester: requester.clone(),
-            });
-            return Ok(());
+    /// As [`RunState::apply`].
+    pub fn check(&self, event: &Event) -> Result<(), IllegalEvent> {
+        if let Event::RunStarted { plan, .. } = event {
+            return self.check_start(*plan);
         }
         if self.head.is_none() {
             return Err(IllegalEvent::NotStarted { event: event.name() });
@@ -294,14 +286,44 @@ impl RunState {
         if self.end.is_some() {
             return Err(IllegalEvent::AfterEnd { event: event.name() });
         }
-        if let Event::RunFinished { outcome, output } = event {
-            self.check_end(outcome)?;
-            self.end = Some(RunEnd { outcome: outcome.clone(), output: output.clone() });
-            return Ok(());
+        if let Event::RunFinished { outcome, .. } = event {
+            return self.check_end(outcome);
         }
         let Some(step) = event.step() else { return Ok(()) };
-        let Some(state) = self.steps.get_mut(step) else { return Err(IllegalEvent::UnknownStep { step: step.clone() }) };
-        state.apply(step, event)
+        let Some(state) = self.steps.get(step) else { return Err(IllegalEvent::UnknownStep { step: step.clone() }) };
+        state.clone().apply(step, event)
+    }
+
+    /// Applies an event.
+    ///
+    /// # Errors
+    /// When the event cannot have happened now; the state is as before then.
+    pub fn apply(&mut self, event: &Event) -> Result<(), IllegalEvent> {
+        match event {
+            Event::RunStarted { run, workflow, version, input, subject, requester, .. } => {
+                self.check(event)?;
+                self.head = Some(RunHead {
+                    run: run.clone(),
+                    workflow: workflow.clone(),
+                    version: version.clone(),
+                    input: input.clone(),
+                    subject: subject.clone(),
+                    requester: requester.clone(),
+                });
+                Ok(())
+            }
+            Event::RunFinished { outcome, output } => {
+                self.check(event)?;
+                self.end = Some(RunEnd { outcome: outcome.clone(), output: output.clone() });
+                Ok(())
+            }
+            _ if self.head.is_none() || self.end.is_some() => self.check(event),
+            _ => {
+                let Some(step) = event.step() else { return Ok(()) };
+                let Some(state) = self.steps.get_mut(step) else { return Err(IllegalEvent::UnknownStep { step: step.clone() }) };
+                state.apply(step, event)
+            }
+        }
     }
 
     fn check_start(&self, plan: Digest) -> Result<(), IllegalEvent> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_core::capability::{FieldPath, OperationId};
+use bailiwick_core::capability::FieldPath;
 use bailiwick_core::ids::{AgentName, Digest, StepPath};
 use bailiwick_core::plan::{AgentNode, ConditionTemplate, GrantTemplate, Node, OnError, PLAN_FORMAT, Plan, ValueTemplate};
 use bailiwick_expr::{Env, Program, Template, Type};
@@ -191,11 +191,4 @@ fn compile_grant(grant: &GrantTemplate, own: &Env, given: &Env) -> Result<Compil
     }
     let owner = grant.owner.as_ref().map(|text| template(text, given)).transpose()?;
     Ok(CompiledGrant { template: grant.clone(), conditions, owner })
-}
-
-impl CompiledStep {
-    /// Finds what the step was checked with for an operation.
-    pub(crate) fn grant(&self, operation: &OperationId) -> Option<&GrantTemplate> {
-        self.node.may.iter().find(|grant| grant.operation == *operation)
-    }
 }

@@ -111,6 +111,7 @@ proptest! {
         for pick in picks {
             let event = pick.get(&candidates);
             let before = live.clone();
+            prop_assert_eq!(live.check(event), live.clone().apply(event));
             match live.apply(event) {
                 Ok(()) => {
                     let text = serde_json::to_string(event).unwrap();

@@ -1,0 +1,96 @@
+//! Binding what a step gives: expressions become values.
+
+use std::sync::Arc;
+
+use bailiwick_core::event::Cause;
+use bailiwick_core::grant::{Condition, GrantRequest};
+use bailiwick_core::ids::AgentName;
+use bailiwick_core::plan::ConditionTemplate;
+use bailiwick_expr::{Template, Variables};
+use serde_json::Value;
+
+use crate::compiled::{CompiledCondition, CompiledGrant, CompiledStep};
+
+/// Most values of one `in`.
+pub const MAX_IN_VALUES: usize = 1_000;
+
+/// Fills in the step's input and checks it against what the agent takes.
+pub(crate) fn input(step: &CompiledStep, agent: &AgentName, variables: &dyn Variables) -> Result<Arc<Value>, Cause> {
+    let value = evaluate(&step.with, variables, "with")?;
+    let misfit = |message| Cause::Input { agent: agent.clone(), message };
+    let schema = step.inputs.get(agent).ok_or_else(|| misfit("the plan does not know the agent".to_owned()))?;
+    schema.check(&value).map_err(misfit)?;
+    Ok(Arc::new(value))
+}
+
+/// Fills in the step's grants, in the order of the plan.
+pub(crate) fn grants(step: &CompiledStep, variables: &dyn Variables) -> Result<Vec<GrantRequest>, Cause> {
+    step.may.iter().enumerate().map(|(index, grant)| bind(grant, index, variables)).collect()
+}
+
+/// Fills in a template.
+pub(crate) fn evaluate(template: &Template, variables: &dyn Variables, place: &str) -> Result<Value, Cause> {
+    template.eval(variables).map_err(|error| Cause::Expression { place: place.to_owned(), message: error.to_string() })
+}
+
+fn bind(grant: &CompiledGrant, index: usize, variables: &dyn Variables) -> Result<GrantRequest, Cause> {
+    let mut conditions = std::collections::BTreeMap::new();
+    for (path, compiled) in &grant.conditions {
+        let place = format!("may[{index}].where.{path}");
+        let bound = compiled.iter().map(|condition| bind_condition(condition, variables, &place));
+        conditions.insert(path.clone(), bound.collect::<Result<Vec<_>, _>>()?);
+    }
+    let owner = match &grant.owner {
+        None => None,
+        Some(template) => {
+            let place = format!("may[{index}].owner");
+            Some(text(evaluate(template, variables, &place)?, &place)?)
+        }
+    };
+    let template = &grant.template;
+    Ok(GrantRequest {
+        operation: template.operation.clone(),
+        conditions,
+        owner,
+        budgets: template.budgets,
+        delegable: template.delegable,
+    })
+}
+
+fn bind_condition(condition: &CompiledCondition, variables: &dyn Variables, place: &str) -> Result<Condition, Cause> {
+    let Some(template) = &condition.value else { return Ok(Condition::Any) };
+    let value = evaluate(template, variables, place)?;
+    Ok(match &condition.kind {
+        ConditionTemplate::Any => Condition::Any,
+        ConditionTemplate::Equals(_) => Condition::Equals(value),
+        ConditionTemplate::In(_) => Condition::In(values(value, place)?),
+        ConditionTemplate::Max(_) => Condition::Max(whole(&value, place)?),
+        ConditionTemplate::Min(_) => Condition::Min(whole(&value, place)?),
+        ConditionTemplate::Prefix(_) => Condition::Prefix(text(value, place)?),
+        ConditionTemplate::Host(_) => Condition::Host(text(value, place)?),
+    })
+}
+
+fn refused(place: &str, message: String) -> Cause {
+    Cause::Expression { place: place.to_owned(), message }
+}
+
+fn values(value: Value, place: &str) -> Result<Vec<Value>, Cause> {
+    match value {
+        Value::Array(values) if values.len() <= MAX_IN_VALUES => Ok(values),
+        Value::Array(values) => Err(refused(place, format!("`in` has {} values, at most {MAX_IN_VALUES} are compared", values.len()))),
+        _ => Err(refused(place, "`in` needs a list".to_owned())),
+    }
+}
+
+fn whole(value: &Value, place: &str) -> Result<i64, Cause> {
+    value.as_i64().ok_or_else(|| refused(place, format!("a whole number is needed, found {value}")))
+}
+
+/// An empty text would be the start of everything and nobody's name.
+fn text(value: Value, place: &str) -> Result<String, Cause> {
+    match value {
+        Value::String(text) if !text.is_empty() => Ok(text),
+        _ => Err(refused(place, "a text that is not empty is needed".to_owned())),
+    }
+}
