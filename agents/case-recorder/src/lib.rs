@@ -42,7 +42,7 @@ pub enum Decision {
 
 /// Where it was recorded.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Output {
     /// Number of the ticket.
     pub ticket: String,

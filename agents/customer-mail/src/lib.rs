@@ -44,7 +44,7 @@ pub enum Decision {
 
 /// What was sent.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Output {
     /// Id of the message.
     pub message: String,

@@ -33,7 +33,7 @@ pub struct Evidence {
 
 /// Whether the evidence fits.
 #[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Output {
     /// Whether the customer is who they say they are.
     pub verified: bool,

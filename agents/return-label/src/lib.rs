@@ -28,7 +28,7 @@ pub struct Input {
 
 /// The label.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Output {
     /// Tracking number.
     pub tracking: String,

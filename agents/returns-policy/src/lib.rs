@@ -36,7 +36,7 @@ pub struct Input {
 
 /// What the rules say.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Output {
     /// Whether the order may be returned.
     pub eligible: bool,

@@ -13,7 +13,7 @@
 //! }
 //!
 //! #[derive(Serialize, JsonSchema)]
-//! #[serde(rename_all = "kebab-case")]
+//! #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 //! struct Output {
 //!     language: String,
 //! }
@@ -25,6 +25,9 @@
 //!     Ok(Answer::certain(Output { language: customer.language }))
 //! }
 //! ```
+//!
+//! `deny_unknown_fields` closes the schemas: a field that nobody reads is refused, and a workflow that mentions a field which the output does
+//! not have is refused when it is loaded.
 //!
 //! Built for `wasm32-wasip2` it is a component that imports what it calls and nothing else. Built for any other target the same
 //! functions are answered by a table of fakes, so that `cargo test` needs no sandbox: see the `fake` and `testing` modules.

@@ -24,7 +24,7 @@ struct Time {
 }
 
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Output {
     language: String,
     tier_name: Option<String>,
@@ -165,6 +165,7 @@ fn the_manifest_says_what_the_attribute_and_the_types_say() {
     assert_eq!(input["properties"]["call-times"]["items"]["properties"]["hour"]["maximum"], json!(255), "subschemas are written out");
     let output: serde_json::Value = serde_json::from_str(&description.output_schema).unwrap();
     assert_eq!(output["required"], json!(["language", "tier-name"]), "an output always has all its fields");
+    assert_eq!(output["additionalProperties"], json!(false));
 }
 
 #[test]
