@@ -126,10 +126,8 @@ const STDERR: u32 = 2;
 /// Serves an ambient call and keeps it in the transcript.
 pub(crate) fn serve(mut store: StoreContextMut<'_, Host>, function: Function, import: &Import, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
     let mut note = Value::Null;
-    let result = answer(&mut store, function, params, &mut note);
-    for param in params {
-        drop_handles(&mut store, param)?;
-    }
+    let stream = take_handles(&mut store, params)?;
+    let result = answer(&mut store, function, params, stream, &mut note);
     store.data_mut().transcript.push((Arc::clone(&import.name), note));
     match (result?, results.first_mut()) {
         (Some(val), Some(slot)) => *slot = val,
@@ -139,7 +137,7 @@ pub(crate) fn serve(mut store: StoreContextMut<'_, Host>, function: Function, im
     Ok(())
 }
 
-fn answer(store: &mut StoreContextMut<'_, Host>, function: Function, params: &[Val], note: &mut Value) -> wasmtime::Result<Option<Val>> {
+fn answer(store: &mut StoreContextMut<'_, Host>, function: Function, params: &[Val], stream: Option<u32>, note: &mut Value) -> wasmtime::Result<Option<Val>> {
     let host = store.data_mut();
     Ok(Some(match function {
         Function::Progress | Function::Log => return task_line(host, function, params, note).map(|()| None),
@@ -152,7 +150,7 @@ fn answer(store: &mut StoreContextMut<'_, Host>, function: Function, params: &[V
         Function::Stderr => handle(store, STDERR, "output-stream")?,
         Function::Closed => Val::Result(Err(Some(Box::new(Val::Variant("closed".to_owned(), None))))),
         Function::CheckWrite => Val::Result(Ok(Some(Box::new(Val::U64(WRITE_WINDOW))))),
-        Function::Write => return write(store, params, note).map(Some),
+        Function::Write => return write(host, params, stream, note).map(Some),
         Function::WriteZeroes => {
             let length = if let Some(Val::U64(length)) = params.get(1) { *length } else { 0 };
             host.count_log(usize::try_from(length).unwrap_or(usize::MAX))?;
@@ -189,13 +187,21 @@ fn handle(store: &mut StoreContextMut<'_, Host>, rep: u32, name: &str) -> wasmti
     Ok(Val::Resource(any))
 }
 
-/// Gives back the handles that a call was lent; without that the guest's call would trap when it returns.
-fn drop_handles(store: &mut StoreContextMut<'_, Host>, val: &Val) -> wasmtime::Result<()> {
-    match val {
-        Val::Resource(any) => ResourceDynamic::try_from_resource_any(*any, store).map(|_| ()),
-        Val::List(items) => items.iter().filter(|item| matches!(item, Val::Resource(_))).try_for_each(|item| drop_handles(store, item)),
-        _ => Ok(()),
+/// Takes the handles that a call was lent and gives the rep of the first.
+///
+/// Each can be taken once, and one that stays lent makes the guest's call trap when it returns: so all are taken here, before
+/// the call is served.
+fn take_handles(store: &mut StoreContextMut<'_, Host>, params: &[Val]) -> wasmtime::Result<Option<u32>> {
+    let mut first = None;
+    for param in params {
+        let rep = match param {
+            Val::Resource(any) => Some(ResourceDynamic::try_from_resource_any(*any, &mut *store)?.rep()),
+            Val::List(items) if matches!(items.first(), Some(Val::Resource(_))) => take_handles(store, items)?,
+            _ => None,
+        };
+        first = first.or(rep);
     }
+    Ok(first)
 }
 
 fn date_time(seconds: u64, nanoseconds: u32) -> Val {
@@ -215,16 +221,14 @@ fn task_line(host: &mut Host, function: Function, params: &[Val], note: &mut Val
     Ok(())
 }
 
-fn write(store: &mut StoreContextMut<'_, Host>, params: &[Val], note: &mut Value) -> wasmtime::Result<Val> {
-    let [Val::Resource(stream), Val::List(items)] = params else {
+fn write(host: &mut Host, params: &[Val], stream: Option<u32>, note: &mut Value) -> wasmtime::Result<Val> {
+    let [Val::Resource(_), Val::List(items)] = params else {
         return Err(Ended::because(EndReason::Internal("a write of another type".to_owned())));
     };
-    let rep = ResourceDynamic::try_from_resource_any(*stream, &mut *store).map_or(STDOUT, |stream| stream.rep());
-    let host = store.data_mut();
     host.count_log(items.len())?;
     let bytes: Vec<u8> = items.iter().filter_map(|item| if let Val::U8(byte) = item { Some(*byte) } else { None }).collect();
     let text = String::from_utf8_lossy(&bytes);
-    let name = if rep == STDERR { "stderr" } else { "stdout" };
+    let name = if stream == Some(STDERR) { "stderr" } else { "stdout" };
     let lines: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(|line| format!("{name}: {}", clean(line))).collect();
     *note = json!(lines);
     host.log.extend(lines);
@@ -245,9 +249,7 @@ fn random_bytes(host: &mut Host, params: &[Val], note: &mut Value) -> wasmtime::
 /// Answers a call of a WASI function that is linked as always denied: with its own error where it has one, empty
 /// where the type allows, else with the end of the task. The attempt is a security event.
 pub(crate) fn deny_stub(mut store: StoreContextMut<'_, Host>, import: &Import, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
-    for param in params {
-        drop_handles(&mut store, param)?;
-    }
+    take_handles(&mut store, params)?;
     let host = store.data_mut();
     host.denials = host.denials.saturating_add(1);
     let fields = Fields {
