@@ -62,6 +62,7 @@ pub(crate) struct Import {
 /// Lets a call pass, or not.
 pub(crate) async fn pass(mut store: StoreContextMut<'_, Host>, import: &Import, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
     store.data_mut().count_call()?;
+    store.data_mut().take_turns().await;
     store.data_mut().wait_for_ledger().await?;
     match &import.target {
         Target::Ambient(function) => ambient::serve(store, *function, import, params, results),

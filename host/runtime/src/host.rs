@@ -20,6 +20,9 @@ use serde_json::Value;
 /// Calls of a task that its account shows; further ones are only in the ledger.
 pub(crate) const CALLS_SHOWN: usize = 1_000;
 
+/// How long the calls of one task may keep a thread before others have their turn.
+const TURN: Duration = Duration::from_micros(500);
+
 /// Ends a task from inside a host function or the limiter; it travels through wasmtime as an error and comes out
 /// as the reason.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,8 @@ pub(crate) struct Host {
     pub denials: u32,
     /// The task's latest record, for waiting until the disk has caught up.
     latest: AtomicU64,
+    /// When a call last let other tasks have the thread.
+    last_turn: Instant,
     /// Steps of the deterministic monotonic clock.
     pub ticks: u64,
     memory_bytes: u64,
@@ -107,6 +112,7 @@ impl Host {
             transcript: Vec::new(),
             denials: 0,
             latest: AtomicU64::new(0),
+            last_turn: Instant::now(),
             ticks: 0,
             memory_bytes: 0,
             table_elements: 0,
@@ -167,6 +173,16 @@ impl Host {
             .map_err(|failure| Ended::because(EndReason::Ledger(failure)))?;
         self.latest.store(seq.0, Ordering::Relaxed);
         Ok(Some(seq))
+    }
+
+    /// Lets other tasks have the thread where calls have kept it for long. A guest pays for its own instructions with
+    /// fuel, at whose intervals it yields; what its calls make the host do costs it none, so without this a few instructions
+    /// around a costly call starved every neighbour and the task's own deadline.
+    pub(crate) async fn take_turns(&mut self) {
+        if self.last_turn.elapsed() >= TURN {
+            tokio::task::yield_now().await;
+            self.last_turn = Instant::now();
+        }
     }
 
     /// Waits while the ledger has more records than its disk takes: a guest must not be able to fill memory with them.
