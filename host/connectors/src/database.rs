@@ -109,9 +109,7 @@ impl Database {
         });
         match queue.try_send(boxed) {
             Ok(()) => answered.await.unwrap_or(Err(lost)),
-            Err(TrySendError::Full(_)) => {
-                Err(CallError::unavailable(format!("{QUEUE} calls wait for `{}` already", self.path.display())))
-            }
+            Err(TrySendError::Full(_)) => Err(CallError::unavailable(format!("{QUEUE} calls wait for `{}` already", self.path.display()))),
             Err(TrySendError::Disconnected(_)) => Err(CallError::unavailable(format!("`{}` has no threads left", self.path.display()))),
         }
     }
@@ -169,7 +167,10 @@ impl Slot {
     fn run<T>(&mut self, deadline: Instant, job: impl FnOnce(&mut Connection) -> Result<T, CallError>) -> Result<T, CallError> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(CallError::new(GuestError::Timeout, format!("the deadline passed while the call waited for `{}`", self.path.display())));
+            return Err(CallError::new(
+                GuestError::Timeout,
+                format!("the deadline passed while the call waited for `{}`", self.path.display()),
+            ));
         }
         let connection = self.connection()?;
         let prepared = connection
@@ -241,7 +242,10 @@ pub(crate) fn open(path: &Path, access: Access) -> rusqlite::Result<Connection> 
 /// # Errors
 /// SQLite's reason.
 pub(crate) fn create(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     drop(Connection::open_with_flags(path, flags)?);
     open(path, Access::Write)
 }

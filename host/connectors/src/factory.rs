@@ -52,7 +52,12 @@ impl Connectors {
         Self::load_all(project_dir, state_dir, files, Some(catalog))
     }
 
-    fn load_all(project: &Path, state: &Path, files: &[PathBuf], catalog: Option<&Catalog>) -> Result<Vec<Arc<dyn Connector>>, Vec<Problem>> {
+    fn load_all(
+        project: &Path,
+        state: &Path,
+        files: &[PathBuf],
+        catalog: Option<&Catalog>,
+    ) -> Result<Vec<Arc<dyn Connector>>, Vec<Problem>> {
         let about = |path: &Path, message: String| Problem { file: path.to_owned(), line: None, column: None, message, help: None };
         if files.len() > MAX_FILES {
             return Err(vec![about(project, format!("a project has at most {MAX_FILES} connectors"))]);

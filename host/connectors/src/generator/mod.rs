@@ -115,7 +115,8 @@ pub fn dump_digest(path: &Path) -> Result<Digest, GeneratorProblem> {
         let columns = statement.column_count();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let cells: Vec<Vec<u8>> = (0..columns).map(|i| Ok(format!("{:?}", row.get_ref(i)?).into_bytes())).collect::<rusqlite::Result<_>>()?;
+            let cells: Vec<Vec<u8>> =
+                (0..columns).map(|i| Ok(format!("{:?}", row.get_ref(i)?).into_bytes())).collect::<rusqlite::Result<_>>()?;
             digests.push(*Digest::of_parts(cells.iter().map(Vec::as_slice)).as_bytes());
         }
     }

@@ -1,7 +1,7 @@
 //! Orders and their lines.
 
-use jiff::civil::{Date, date};
 use jiff::ToSpan;
+use jiff::civil::{Date, date};
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use rusqlite::{Connection, params};
@@ -124,7 +124,18 @@ pub(crate) fn write(connection: &Connection, rng: &mut ChaCha20Rng, customers: &
         ])?;
         for (position, line) in (1_i64..).zip(&order.lines) {
             let Item { sku, title, category, .. } = line.item;
-            insert_line.execute(params![order.tenant, id, position, sku, title, category, line.quantity, line.price, order.currency, line.shipped])?;
+            insert_line.execute(params![
+                order.tenant,
+                id,
+                position,
+                sku,
+                title,
+                category,
+                line.quantity,
+                line.price,
+                order.currency,
+                line.shipped
+            ])?;
         }
         orders.push(order);
     }
@@ -176,7 +187,13 @@ fn line(rng: &mut ChaCha20Rng, currency: &str, free: bool, status: &str) -> Line
     let item = ITEMS.choose(rng).unwrap_or(&ITEMS[0]);
     let quantity = if rng.random_bool(0.8) { 1 } else { rng.random_range(2..5) };
     // About 160 yen to the euro, and a yen has no smaller unit: the price in yen happens to be a plain multiple.
-    let price = if free { 0 } else if currency == "JPY" { item.cents * 8 / 5 } else { item.cents };
+    let price = if free {
+        0
+    } else if currency == "JPY" {
+        item.cents * 8 / 5
+    } else {
+        item.cents
+    };
     let shipped = match status {
         "open" | "cancelled" => 0,
         "part-shipped" => rng.random_range(0..=quantity),

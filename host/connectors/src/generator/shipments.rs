@@ -22,9 +22,8 @@ enum Oddity {
 }
 
 pub(crate) fn write(connection: &Connection, rng: &mut ChaCha20Rng, orders: &[Order]) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare(
-        "INSERT INTO shipments (tenant, tracking, order_id, carrier, eta, state, events) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
+    let mut insert = connection
+        .prepare("INSERT INTO shipments (tenant, tracking, order_id, carrier, eta, state, events) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     let mut count = 0;
     for order in orders.iter().filter(|order| order.shipped.is_some()) {
         let parcels = if count == 5 || rng.random_bool(0.03) { 2 } else { 1 };
@@ -96,7 +95,15 @@ pub(crate) fn write_payments(connection: &Connection, rng: &mut ChaCha20Rng, ord
     let mut count = 0;
     for (order, charge) in &charged {
         insert.execute(params![
-            order.tenant, charge, order.id(), "charge", order.paid(), order.currency, order.method, "settled", order.placed.to_string(),
+            order.tenant,
+            charge,
+            order.id(),
+            "charge",
+            order.paid(),
+            order.currency,
+            order.method,
+            "settled",
+            order.placed.to_string(),
         ])?;
         count += 1;
     }

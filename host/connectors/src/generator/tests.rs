@@ -32,7 +32,9 @@ fn what_is_there_is_kept_and_what_is_foreign_refused() {
     let digest = dump_digest(&path).unwrap();
     ensure(&path, 1).unwrap();
     assert_eq!(dump_digest(&path).unwrap(), digest);
-    assert!(ensure(&path, 2).unwrap_err().to_string().contains("holds the sample data of seed 1, version 1, not the sample data of seed 2"));
+    assert!(
+        ensure(&path, 2).unwrap_err().to_string().contains("holds the sample data of seed 1, version 1, not the sample data of seed 2")
+    );
     let other = path.with_file_name("other.sqlite");
     database::create(&other).unwrap().execute_batch("CREATE TABLE t (n)").unwrap();
     assert!(ensure(&other, 1).unwrap_err().to_string().contains("holds other tables"));
@@ -69,7 +71,12 @@ fn the_edge_cases_of_every_data_set_are_present() {
     let c = database::open(&path, database::Access::Read).unwrap();
     let text = |sql: &str| c.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     // Customers.
-    assert!(count(&c, "customers a JOIN customers b ON a.tenant = b.tenant AND a.name = b.name AND a.birth_date = b.birth_date AND a.id < b.id") > 0);
+    assert!(
+        count(
+            &c,
+            "customers a JOIN customers b ON a.tenant = b.tenant AND a.name = b.name AND a.birth_date = b.birth_date AND a.id < b.id"
+        ) > 0
+    );
     assert_eq!(count(&c, "customers WHERE id IN ('C-1050', 'C-1051') AND name = 'Anna Schmidt' AND birth_date = '1990-01-01'"), 2);
     assert_eq!(count(&c, "customers WHERE id = 'C-1055' AND email IS NULL AND tenant = 'nordwind'"), 1);
     for id in fixed::NON_LATIN {
@@ -82,7 +89,8 @@ fn the_edge_cases_of_every_data_set_are_present() {
     assert_ne!(text("SELECT tenant FROM customers WHERE id = 'C-1043'"), TENANT);
     assert_eq!(count(&c, "customers WHERE email NOT LIKE '%.example'"), 0);
     // Orders.
-    let delivered = |id: &str| text(&format!("SELECT delivered_on FROM orders WHERE id = '{id}' AND customer = 'C-1042' AND tenant = 'nordwind'"));
+    let delivered =
+        |id: &str| text(&format!("SELECT delivered_on FROM orders WHERE id = '{id}' AND customer = 'C-1042' AND tenant = 'nordwind'"));
     let days = |id: &str| {
         let delivered: Date = delivered(id).parse().unwrap();
         (fixed::REQUESTED_ON.parse::<Date>().unwrap() - delivered).get_days()

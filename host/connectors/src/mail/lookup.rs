@@ -40,7 +40,8 @@ impl Lookup {
         })?;
         connection.authorizer(Some(authorize)).map_err(|error| source.problem_at(&at, error.to_string()))?;
         check_statement(&connection, sql).map_err(|message| source.problem_at(&config.sql.span(), message))?;
-        let database = Database::start(&path, Access::Read).map_err(|error| source.problem(format!("no thread for the database: {error}")))?;
+        let database =
+            Database::start(&path, Access::Read).map_err(|error| source.problem(format!("no thread for the database: {error}")))?;
         Ok(Self { sql: sql.clone(), database })
     }
 
@@ -97,7 +98,7 @@ fn check_statement(connection: &Connection, sql: &str) -> Result<(), String> {
     if statement.parameter_count() != 2 || !parameters.contains(&":tenant") || !parameters.contains(&":customer") {
         return Err("the statement needs the parameters `:tenant` and `:customer`, and no others".to_owned());
     }
-    let columns: Vec<&str> = statement.column_names().into_iter().collect();
+    let columns: Vec<&str> = statement.column_names().collect();
     match COLUMNS.iter().find(|column| !columns.contains(column)) {
         Some(missing) => Err(format!("the statement gives no column `{missing}`")),
         None if columns.len() > COLUMNS.len() => Err("the statement gives more than `address`, `name` and `opted_out`".to_owned()),

@@ -49,16 +49,21 @@ impl MailConnector {
     pub(crate) fn load(name: &str, source: &SourceText, places: &Places) -> Result<(Self, Option<Latency>), Problem> {
         let file: MailFile = source.parse()?;
         let from: Mailbox = file.from.get_ref().parse().map_err(|error| {
-            source.problem_at(&file.from.span(), format!("`{}` is no sender: {error}", file.from.get_ref())).with_help("write `Name <address>`".to_owned())
+            source
+                .problem_at(&file.from.span(), format!("`{}` is no sender: {error}", file.from.get_ref()))
+                .with_help("write `Name <address>`".to_owned())
         })?;
         let lookup = Lookup::load(&file.lookup, source, places)?;
         let smtp = file.smtp.as_ref().map(|config| Smtp::load(config, source)).transpose()?;
-        let folder =
-            places.documents(&file.folder).map_err(|error| source.problem(format!("the folder `{}` cannot be used: {error}", file.folder)))?;
+        let folder = places
+            .documents(&file.folder)
+            .map_err(|error| source.problem(format!("the folder `{}` cannot be used: {error}", file.folder)))?;
         let database_name = format!("{name}.sqlite");
-        let path = places.database(&database_name).map_err(|error| source.problem(format!("`{database_name}` cannot be a database: {error}")))?;
+        let path =
+            places.database(&database_name).map_err(|error| source.problem(format!("`{database_name}` cannot be a database: {error}")))?;
         prepare(&path).map_err(|error| source.problem(format!("the database `{}` cannot be prepared: {error}", path.display())))?;
-        let database = Database::start(&path, Access::Write).map_err(|error| source.problem(format!("no thread for the database: {error}")))?;
+        let database =
+            Database::start(&path, Access::Write).map_err(|error| source.problem(format!("no thread for the database: {error}")))?;
         let digest = Digest::of(source.text.as_bytes());
         Ok((Self { name: name.to_owned(), digest, from, lookup, smtp, folder, database }, file.latency))
     }
@@ -105,7 +110,13 @@ impl MailConnector {
     }
 
     /// Writes the message to a file that is named by the key, so that doing it again after a crash changes nothing.
-    async fn as_file(&self, repeatable: Repeatable, message: Message, answer: ConnectorAnswer, deadline: Instant) -> Result<ConnectorAnswer, CallError> {
+    async fn as_file(
+        &self,
+        repeatable: Repeatable,
+        message: Message,
+        answer: ConnectorAnswer,
+        deadline: Instant,
+    ) -> Result<ConnectorAnswer, CallError> {
         let folder = self.folder.clone();
         let write = move |connection: &mut Connection| {
             // The key and its arguments are on disk before the file is: other arguments can never replace it.

@@ -49,11 +49,15 @@ impl Smtp {
         let is_loopback = matches!(config.host.as_str(), "localhost" | "127.0.0.1" | "::1");
         if config.tls == TlsMode::None && !is_loopback {
             let message = format!("`tls = \"none\"` would send mail to `{}` in the open", config.host);
-            return Err(source.problem(message).with_help("write `starttls` or `implicit`; `none` is for a server on this machine".to_owned()));
+            return Err(source
+                .problem(message)
+                .with_help("write `starttls` or `implicit`; `none` is for a server on this machine".to_owned()));
         }
         let parameters = match config.tls {
             TlsMode::None => None,
-            _ => Some(TlsParameters::new_rustls(config.host.clone()).map_err(|error| source.problem(format!("TLS cannot be used: {error}")))?),
+            _ => Some(
+                TlsParameters::new_rustls(config.host.clone()).map_err(|error| source.problem(format!("TLS cannot be used: {error}")))?,
+            ),
         };
         let port = config.port.unwrap_or(match config.tls {
             TlsMode::Implicit => 465,
@@ -114,7 +118,9 @@ impl Smtp {
     pub(crate) async fn send(&self, mut ready: Ready<'_>, message: &Message, within: Duration) -> Result<(), CallError> {
         let bytes = message.formatted();
         let conversation = async {
-            let refused = |error: &dyn fmt::Display| CallError::unavailable(format!("{} refuses the message: {error}; nothing was sent", self.place()));
+            let refused = |error: &dyn fmt::Display| {
+                CallError::unavailable(format!("{} refuses the message: {error}; nothing was sent", self.place()))
+            };
             // Before the server's 354 there is no message yet, whatever happens to the connection.
             ready.connection.command(Data).await.map_err(|error| refused(&error))?;
             ready.connection.message(&bytes).await.map_err(|error| match error.is_permanent() || error.is_transient() {
@@ -143,7 +149,9 @@ fn credentials(config: &SmtpConfig) -> Result<Option<Credentials>, String> {
         (Some(_), Some(_)) => return Err("`password-env` and `password-file` exclude each other".to_owned()),
         (Some(name), None) => Some(std::env::var(name).map_err(|_| format!("the environment variable `{name}` holds no password"))?),
         // Named by the operator, and secrets lie outside of projects: so any path, not only one inside.
-        (None, Some(path)) => Some(read_password(path).map_err(|error| format!("the password file `{}` cannot be read: {error}", path.display()))?),
+        (None, Some(path)) => {
+            Some(read_password(path).map_err(|error| format!("the password file `{}` cannot be read: {error}", path.display()))?)
+        }
     };
     match (&config.user, password) {
         (None, None) => Ok(None),

@@ -29,7 +29,11 @@ async fn a_message_becomes_one_file_that_is_named_by_its_key() {
     assert_eq!((sent.artifacts[0].kind.as_str(), files(&state)), ("mail", vec![sent.artifacts[0].path.clone()]));
     let text = std::fs::read_to_string(&sent.artifacts[0].path).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    for line in ["From: \"Nordwind Returns\" <returns@nordwind.example>", "To: \"Marta Lindqvist\" <marta.lindqvist@post.example>", "Auto-Submitted: auto-generated"] {
+    for line in [
+        "From: \"Nordwind Returns\" <returns@nordwind.example>",
+        "To: \"Marta Lindqvist\" <marta.lindqvist@post.example>",
+        "Auto-Submitted: auto-generated",
+    ] {
         assert!(head.contains(line), "{line}\n{head}");
     }
     assert!(head.contains(&format!("Message-ID: {id}")) && head.contains("Subject: ") && head.contains("Date: "), "{head}");
@@ -62,7 +66,11 @@ async fn headers_cannot_be_injected() {
     let state = state();
     let mail = sample_connector("mail", state.path());
     for subject in ["a\r\nBcc: x@evil.example", "a\nb", "a\rb", "a\u{2028}b", "a\tb", "", "   ", &"x".repeat(201)] {
-        assert_eq!(error(&*mail, message(fixed::CUSTOMER, subject, "b", 0)).await.guest, GuestError::Invalid("subject".to_owned()), "{subject:?}");
+        assert_eq!(
+            error(&*mail, message(fixed::CUSTOMER, subject, "b", 0)).await.guest,
+            GuestError::Invalid("subject".to_owned()),
+            "{subject:?}"
+        );
     }
     for (subject, body, field) in [("a\0b", "b", "subject"), ("s", "a\0b", "body")] {
         assert_eq!(error(&*mail, message(fixed::CUSTOMER, subject, body, 0)).await.guest, GuestError::Invalid(field.to_owned()));
@@ -74,7 +82,8 @@ async fn headers_cannot_be_injected() {
     let sent = ok(&*mail, message(fixed::CUSTOMER, "=?utf-8?q?s?= Bcc: y@evil.example", body, 1)).await;
     let text = std::fs::read_to_string(&sent.artifacts[0].path).unwrap();
     let head = text.split_once("\r\n\r\n").unwrap().0;
-    let names: Vec<&str> = head.lines().filter(|line| !line.starts_with(' ')).filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
+    let names: Vec<&str> =
+        head.lines().filter(|line| !line.starts_with(' ')).filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
     assert!(!names.contains(&"Bcc") && names.iter().filter(|name| **name == "Subject").count() == 1, "{head}");
     // A name in the database with a line break is left out.
     let path = state.path().canonicalize().unwrap().join("data/shop.sqlite");
@@ -226,7 +235,8 @@ async fn before_the_message_everything_is_unavailable_and_may_be_tried_again() {
 
     // Nobody listens there any more.
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let gone = Server { port: listener.local_addr().unwrap().port(), received: Arc::default(), manner: Arc::new(Mutex::new(Manner::Accept)) };
+    let gone =
+        Server { port: listener.local_addr().unwrap().port(), received: Arc::default(), manner: Arc::new(Mutex::new(Manner::Accept)) };
     drop(listener);
     let failed = error(&*gone.connector(&state), message(fixed::CUSTOMER, "s", "b", 1)).await;
     assert!(failed.guest == GuestError::Unavailable && failed.detail.contains("connecting failed"), "{failed}");
@@ -302,7 +312,11 @@ fn files_are_checked_and_passwords_are_not_shown() {
         ("email AS address", "email", "gives no column `address`"),
         ("AND id = :customer", "", "needs the parameters"),
         ("opted_out FROM", "opted_out, phone FROM", "gives more than"),
-        ("SELECT email AS address, name, opted_out FROM customers WHERE tenant = :tenant AND id = :customer", "DELETE FROM customers WHERE tenant = :tenant AND id = :customer RETURNING email AS address, name, opted_out", "the statement writes"),
+        (
+            "SELECT email AS address, name, opted_out FROM customers WHERE tenant = :tenant AND id = :customer",
+            "DELETE FROM customers WHERE tenant = :tenant AND id = :customer RETURNING email AS address, name, opted_out",
+            "the statement writes",
+        ),
     ] {
         let message = load_text(&good.replace(from, to), state.path(), &[]).err().unwrap();
         assert!(message.contains(expected), "{message}");

@@ -64,7 +64,10 @@ impl RulesConnector {
         values::check_args(&call.operation.signature, &call.args)?;
         let ruleset = call.args.get("ruleset").and_then(Value::as_str).unwrap_or_default();
         let table = self.tables.get(ruleset).ok_or_else(|| {
-            CallError::not_found(format!("there is no ruleset `{ruleset}`: {}", suggest::help(ruleset, self.tables.keys().map(String::as_str))))
+            CallError::not_found(format!(
+                "there is no ruleset `{ruleset}`: {}",
+                suggest::help(ruleset, self.tables.keys().map(String::as_str))
+            ))
         })?;
         let facts = call.args.get("facts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let answer = ConnectorAnswer::of(table.decide(&table.read_facts(facts)?)?);

@@ -56,7 +56,8 @@ impl Table {
     /// Reads, types and compiles a ruleset.
     pub(crate) fn load(source: &SourceText) -> Result<Self, Vec<Problem>> {
         let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-        let file: RulesetFile = serde_saphyr::from_str_with_options(&source.text, options).map_err(|error| vec![yaml_problem(source, &error)])?;
+        let file: RulesetFile =
+            serde_saphyr::from_str_with_options(&source.text, options).map_err(|error| vec![yaml_problem(source, &error)])?;
         let mut loader = Loader { source, file: &file, problems: Vec::new() };
         let table = loader.table();
         match (table, loader.problems.is_empty()) {
@@ -94,7 +95,8 @@ impl Table {
     /// Decides, in the JSON form of WIT `decision`. A rule that cannot be evaluated leaves no decision at all: the one
     /// that would have come after it may say the opposite.
     pub(crate) fn decide(&self, facts: &Map<String, Value>) -> Result<Value, CallError> {
-        let today = self.as_of.as_ref().and_then(|name| facts.get(&variable(name))).and_then(Value::as_str).and_then(|t| t.parse::<Date>().ok());
+        let today =
+            self.as_of.as_ref().and_then(|name| facts.get(&variable(name))).and_then(Value::as_str).and_then(|t| t.parse::<Date>().ok());
         let mut held: Vec<&Rule> = Vec::new();
         for rule in self.rules.iter().filter(|rule| rule.is_valid(today)) {
             let holds = rule.when.eval(facts).map_err(|error| {
@@ -177,7 +179,10 @@ impl Loader<'_> {
             }
             let earlier = file.rules.iter().take(index).find(|e| e.when.value.trim() == rule.when.value.trim() && overlap(e, rule));
             if let Some(earlier) = earlier {
-                let message = format!("rule `{}` has the condition of rule `{}`, which comes first, so it never decides", rule.id.value, earlier.id.value);
+                let message = format!(
+                    "rule `{}` has the condition of rule `{}`, which comes first, so it never decides",
+                    rule.id.value, earlier.id.value
+                );
                 self.problem(&rule.when, message, Some("remove one, or give them periods that do not overlap".to_owned()));
             }
             if let (Some(from), Some(to)) = (rule.valid_from, rule.valid_to)
@@ -187,7 +192,11 @@ impl Loader<'_> {
             }
             if (rule.valid_from.is_some() || rule.valid_to.is_some()) && file.as_of.is_none() {
                 let help = "add `as-of: FACT`, so that the same facts always give the same decision".to_owned();
-                self.problem(&rule.id, format!("rule `{}` has a period, but the ruleset does not say by which date", rule.id.value), Some(help));
+                self.problem(
+                    &rule.id,
+                    format!("rule `{}` has a period, but the ruleset does not say by which date", rule.id.value),
+                    Some(help),
+                );
             }
         }
         if let Some(as_of) = &file.as_of
@@ -203,7 +212,11 @@ impl Loader<'_> {
         let when = match Program::compile(&rule.when.value, env, &bounds) {
             Ok(program) if *program.ty() == Type::Bool => program,
             Ok(program) => {
-                self.problem(&rule.when, format!("the condition of rule `{}` is a {}, not true or false", rule.id.value, program.ty()), None);
+                self.problem(
+                    &rule.when,
+                    format!("the condition of rule `{}` is a {}, not true or false", rule.id.value, program.ty()),
+                    None,
+                );
                 return None;
             }
             Err(error) => {
@@ -219,7 +232,8 @@ impl Loader<'_> {
         let mut list = Vec::with_capacity(values.len());
         for (name, value) in values {
             let Some(value) = tagged(value) else {
-                let message = format!("the value `{name}` is neither text, whole number, true or false, list of texts, nor `{{ date: … }}`");
+                let message =
+                    format!("the value `{name}` is neither text, whole number, true or false, list of texts, nor `{{ date: … }}`");
                 match rule {
                     Some(rule) => self.problem(rule, message, None),
                     None => self.problems.push(self.source.problem(message)),
@@ -267,7 +281,9 @@ fn plain(value: &Value, ty: FactType) -> Option<Value> {
         ("number", FactType::Number) => payload.is_i64(),
         ("flag", FactType::Flag) => payload.is_boolean(),
         ("date", FactType::Date) => payload.as_str().is_some_and(is_date),
-        ("texts", FactType::Texts) => payload.as_array().is_some_and(|items| items.len() <= MAX_TEXTS && items.iter().all(Value::is_string)),
+        ("texts", FactType::Texts) => {
+            payload.as_array().is_some_and(|items| items.len() <= MAX_TEXTS && items.iter().all(Value::is_string))
+        }
         _ => false,
     };
     fits.then(|| payload.clone())

@@ -29,13 +29,15 @@ fn load(ruleset: &str) -> Result<std::sync::Arc<dyn Connector>, String> {
     load_text("kind = \"rules\"\n", state.path(), &[("rules/t.yaml", ruleset)])
 }
 
-const HEAD: &str = "ruleset: t\nversion: '1'\nfacts:\n  day: { type: date }\n  n: { type: number, optional: true }\ndefault: { outcome: none }\n";
+const HEAD: &str =
+    "ruleset: t\nversion: '1'\nfacts:\n  day: { type: date }\n  n: { type: number, optional: true }\ndefault: { outcome: none }\n";
 
 #[tokio::test]
 async fn the_rules_of_the_returns_sample_decide_as_its_inputs_say() {
     let state = tempfile::tempdir().unwrap();
     let rules = sample_connector("rules", state.path());
-    let cases: [(Option<&str>, &str, &[&str], i64, &str, &str); 14] = [
+    type Case = (Option<&'static str>, &'static str, &'static [&'static str], i64, &'static str, &'static str);
+    let cases: [Case; 14] = [
         (Some("2026-10-23"), "delivered", &["shoes"], 100, "eligible", "within-window"),
         (Some("2026-10-21"), "delivered", &["shoes"], 100, "eligible", "within-window"),
         (Some("2026-10-20"), "delivered", &["shoes"], 100, "refused", "window-exceeded"),
@@ -104,7 +106,8 @@ async fn facts_of_the_wrong_form_and_unknown_rulesets_are_refused() {
 
 #[tokio::test]
 async fn periods_hold_on_their_first_and_last_day() {
-    let text = format!("{HEAD}as-of: day\nrules:\n  - {{ id: a, when: 'true', outcome: in, valid-from: '2026-11-10', valid-to: '2026-11-20' }}\n");
+    let text =
+        format!("{HEAD}as-of: day\nrules:\n  - {{ id: a, when: 'true', outcome: in, valid-from: '2026-11-10', valid-to: '2026-11-20' }}\n");
     let rules = load(&text).unwrap();
     for (day, outcome) in [("2026-11-09", "none"), ("2026-11-10", "in"), ("2026-11-20", "in"), ("2026-11-21", "none")] {
         let call = call("rules/tables.evaluate", json!({"ruleset": "t", "facts": [fact("day", "date", json!(day))]}), 0);
@@ -114,7 +117,9 @@ async fn periods_hold_on_their_first_and_last_day() {
 
 #[tokio::test]
 async fn a_rule_that_cannot_be_evaluated_leaves_no_decision() {
-    let text = format!("{HEAD}rules:\n  - {{ id: a, when: 'true', outcome: yes-first }}\n  - {{ id: b, when: 'n != null && 1 / n > 0', outcome: x }}\n");
+    let text = format!(
+        "{HEAD}rules:\n  - {{ id: a, when: 'true', outcome: yes-first }}\n  - {{ id: b, when: 'n != null && 1 / n > 0', outcome: x }}\n"
+    );
     let rules = load(&text).unwrap();
     let with = |n: i64| {
         let facts = [fact("day", "date", json!("2026-11-20")), fact("n", "number", json!(n))];
@@ -136,7 +141,10 @@ async fn values_of_every_type_are_given_and_an_empty_ruleset_gives_its_default()
 #[test]
 fn rulesets_are_checked_when_they_are_loaded() {
     for (rules, expected) in [
-        ("rules:\n  - { id: a, when: 'true', outcome: x }\n  - { id: a, when: 'n == 1', outcome: y }", "t.yaml:9:11: `a` is the id of two rules"),
+        (
+            "rules:\n  - { id: a, when: 'true', outcome: x }\n  - { id: a, when: 'n == 1', outcome: y }",
+            "t.yaml:9:11: `a` is the id of two rules",
+        ),
         ("rules:\n  - { id: default, when: 'true', outcome: x }", "belongs to the default"),
         ("rules:\n  - { id: a, when: 'n == 1', outcome: x }\n  - { id: b, when: ' n == 1', outcome: y }", "so it never decides"),
         ("rules:\n  - { id: a, when: 'nn == 1', outcome: x }", "`nn`"),
@@ -145,7 +153,10 @@ fn rulesets_are_checked_when_they_are_loaded() {
         ("rules:\n  - { id: a, when: 'day', outcome: x }", "is a string, not true or false"),
         ("rules:\n  - { id: a, when: 'true', outcome: x, valid-from: '2026-01-01' }", "does not say by which date"),
         ("as-of: n\nrules: []", "no required date fact"),
-        ("as-of: day\nrules:\n  - { id: a, when: 'true', outcome: x, valid-from: '2026-02-01', valid-to: '2026-01-01' }", "before it begins"),
+        (
+            "as-of: day\nrules:\n  - { id: a, when: 'true', outcome: x, valid-from: '2026-02-01', valid-to: '2026-01-01' }",
+            "before it begins",
+        ),
         ("rules:\n  - { id: a, when: 'true', outcome: x, values: { v: 1.5 } }", "the value `v` is neither"),
         ("rules:\n  - { id: a, whenn: 'true', outcome: x }", "unknown key `whenn`: did you mean `when`?"),
         ("rules: []\nrules: []", "rules"),
@@ -155,7 +166,11 @@ fn rulesets_are_checked_when_they_are_loaded() {
         assert!(message.contains(expected) && message.contains("t.yaml"), "{rules}\n{message}");
     }
     let state = tempfile::tempdir().unwrap();
-    let twice = load_text("kind = \"rules\"\n", state.path(), &[("rules/a.yaml", &format!("{HEAD}rules: []\n")), ("rules/b.yaml", &format!("{HEAD}rules: []\n"))]);
+    let twice = load_text(
+        "kind = \"rules\"\n",
+        state.path(),
+        &[("rules/a.yaml", &format!("{HEAD}rules: []\n")), ("rules/b.yaml", &format!("{HEAD}rules: []\n"))],
+    );
     assert!(twice.err().unwrap().contains("has the ruleset `t` too"));
     assert!(load_text("kind = \"rules\"\nfolder = \"../x\"\n", state.path(), &[]).err().unwrap().contains("cannot be read"));
 }

@@ -94,7 +94,11 @@ fn draw(pen: &mut Pen<'_>, label: &Label<'_>, sender: &[String]) {
 /// Breaks a line where it does not fit the width of the label, within a word only where the word alone does not.
 fn wrap(line: &str, size: f32) -> Vec<String> {
     // The quotient is a small positive number of glyphs.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the width of a label over that of a glyph, always between 20 and 60")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the width of a label over that of a glyph, always between 20 and 60"
+    )]
     let columns = ((WIDTH - 2.0 * MARGIN) / (size * GLYPH_WIDTH)) as usize;
     textwrap::wrap(line, columns).into_iter().map(std::borrow::Cow::into_owned).collect()
 }

@@ -57,12 +57,15 @@ impl ShippingConnector {
     pub(crate) fn load(name: &str, source: &SourceText, places: &Places) -> Result<(Self, Option<Latency>), Problem> {
         let file: ShippingFile = source.parse()?;
         check_file(&file, source)?;
-        let folder =
-            places.documents(&file.folder).map_err(|error| source.problem(format!("the folder `{}` cannot be used: {error}", file.folder)))?;
+        let folder = places
+            .documents(&file.folder)
+            .map_err(|error| source.problem(format!("the folder `{}` cannot be used: {error}", file.folder)))?;
         let database_name = format!("{name}.sqlite");
-        let path = places.database(&database_name).map_err(|error| source.problem(format!("`{database_name}` cannot be a database: {error}")))?;
+        let path =
+            places.database(&database_name).map_err(|error| source.problem(format!("`{database_name}` cannot be a database: {error}")))?;
         prepare(&path).map_err(|error| source.problem(format!("the database `{}` cannot be prepared: {error}", path.display())))?;
-        let database = Database::start(&path, Access::Write).map_err(|error| source.problem(format!("no thread for the database: {error}")))?;
+        let database =
+            Database::start(&path, Access::Write).map_err(|error| source.problem(format!("no thread for the database: {error}")))?;
         let warehouse = warehouse_lines(&file.warehouse);
         let (digest, latency) = (Digest::of(source.text.as_bytes()), file.latency);
         Ok((Self { name: name.to_owned(), digest, desk: Arc::new(Desk { file, warehouse, folder }), database }, latency))
@@ -162,7 +165,9 @@ impl Desk {
 
 fn void(connection: &Connection, tenant: &str, order: &str, tracking: &str, now: &str) -> Result<ConnectorAnswer, CallError> {
     let state: Option<String> = connection
-        .query_row("SELECT state FROM labels WHERE tracking = ?1 AND tenant = ?2 AND order_id = ?3", (tracking, tenant, order), |row| row.get(0))
+        .query_row("SELECT state FROM labels WHERE tracking = ?1 AND tenant = ?2 AND order_id = ?3", (tracking, tenant, order), |row| {
+            row.get(0)
+        })
         .optional()
         .map_err(|error| database::failure(&error))?;
     match state.as_deref() {

@@ -38,7 +38,18 @@ async fn a_label_is_a_pdf_that_says_everything_and_is_made_once() {
     let number = answer.value["tracking"].as_str().unwrap();
     assert!(tracking::is_valid("PX", number));
     let text = squeezed(&text_of(&answer));
-    for part in ["PostExpress", "RETURN", "MartaLindqvist", "Hafenstraße12", "20457Hamburg", "NordwindReturns", "28217Bremen", "O-20417", "1.200kg", number] {
+    for part in [
+        "PostExpress",
+        "RETURN",
+        "MartaLindqvist",
+        "Hafenstraße12",
+        "20457Hamburg",
+        "NordwindReturns",
+        "28217Bremen",
+        "O-20417",
+        "1.200kg",
+        number,
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("another"));
@@ -98,7 +109,10 @@ async fn the_barcode_is_the_tracking_number() {
     let pattern: Vec<code128::Bar> = bars
         .iter()
         .enumerate()
-        .map(|(i, (left, right))| code128::Bar { width: modules(right - left), space: bars.get(i + 1).map_or(0, |next| modules(next.0 - right)) })
+        .map(|(i, (left, right))| code128::Bar {
+            width: modules(right - left),
+            space: bars.get(i + 1).map_or(0, |next| modules(next.0 - right)),
+        })
         .collect();
     let expected: Vec<code128::Bar> = code128::Code128::encode(answer.value["tracking"].as_str().unwrap().as_bytes()).bars().collect();
     assert_eq!(pattern, expected);
@@ -133,11 +147,15 @@ async fn long_addresses_are_printed_whole_or_refused() {
     assert!(text.contains(&squeezed(&long)), "{text}");
     let unbroken = "x".repeat(320);
     assert!(squeezed(&text_of(&ok(&*shipping, create(with("street", &unbroken), 1)).await)).contains(&unbroken));
-    for (field, text) in [("street", "x".repeat(321)), ("name", "x".repeat(101)), ("city", "x".repeat(101)), ("street", "x".repeat(60_000))] {
+    for (field, text) in [("street", "x".repeat(321)), ("name", "x".repeat(101)), ("city", "x".repeat(101)), ("street", "x".repeat(60_000))]
+    {
         assert_eq!(error(&*shipping, create(with(field, &text), 2)).await.guest, GuestError::Invalid(format!("sender.{field}")));
     }
     // 300 Chinese characters take more than 400 Latin letters.
-    assert_eq!(error(&*shipping, create(with("street", &"北".repeat(300)), 3)).await.guest, GuestError::Invalid("sender.street".to_owned()));
+    assert_eq!(
+        error(&*shipping, create(with("street", &"北".repeat(300)), 3)).await.guest,
+        GuestError::Invalid("sender.street".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -159,7 +177,11 @@ async fn what_no_carrier_could_use_is_invalid_with_its_field() {
         ("name", "Marta\u{202E}tsivqdniL"),
         ("name", "\u{e000}"),
     ] {
-        assert_eq!(error(&*shipping, create(with(field, text), 0)).await.guest, GuestError::Invalid(format!("sender.{field}")), "{field} {text:?}");
+        assert_eq!(
+            error(&*shipping, create(with(field, text), 0)).await.guest,
+            GuestError::Invalid(format!("sender.{field}")),
+            "{field} {text:?}"
+        );
     }
     assert_eq!(error(&*shipping, create(with("name", "a\0b"), 0)).await.guest, GuestError::Invalid("sender.name".to_owned()));
     for order in ["../../etc/passwd", "", "O 1", "O-1\n", &"9".repeat(41), "O-1'; DROP TABLE labels; --"] {
@@ -179,7 +201,8 @@ async fn a_label_is_voided_once_by_its_order_and_tenant() {
     let state = tempfile::tempdir().unwrap();
     let shipping = sample_connector("shipping", state.path());
     let number = ok(&*shipping, create(marta(), 0)).await.value["tracking"].as_str().unwrap().to_owned();
-    let void = |order: &str, tracking: &str, ordinal| call("shipping/parcels.void-label", json!({"order": order, "tracking": tracking}), ordinal);
+    let void =
+        |order: &str, tracking: &str, ordinal| call("shipping/parcels.void-label", json!({"order": order, "tracking": tracking}), ordinal);
     assert_eq!(error(&*shipping, void("O-1", &number, 0)).await.guest, GuestError::NotFound);
     assert_eq!(error(&*shipping, void("O-20417", "PX123", 1)).await.guest, GuestError::NotFound);
     let mut foreign = void("O-20417", &number, 2);

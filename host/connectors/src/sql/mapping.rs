@@ -19,12 +19,19 @@ pub(crate) struct Captured {
 /// How a value is made of cells.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Node {
-    Cell { statement: usize, column: usize, ty: WitType },
+    Cell {
+        statement: usize,
+        column: usize,
+        ty: WitType,
+    },
     Record(Vec<(String, Node)>),
     /// Null where every cell below is null.
     Optional(Box<Node>),
     /// One item for each row of a statement.
-    List { statement: usize, item: Box<Node> },
+    List {
+        statement: usize,
+        item: Box<Node>,
+    },
 }
 
 /// Makes the mapping for an operation's result; `None` where it has none.

@@ -93,7 +93,8 @@ impl SqlConnector {
             for source in &statement.parameters {
                 let Source::Arg(path) = source else { continue };
                 if operation.signature.argument(path.segments()).is_none() {
-                    let known = operation.signature.params.iter().map(|(name, _)| name.as_str()).chain(["tenant", "now", "key", "run", "task"]);
+                    let known =
+                        operation.signature.params.iter().map(|(name, _)| name.as_str()).chain(["tenant", "now", "key", "run", "task"]);
                     let help = suggest::help(&path.to_string(), known);
                     return Err((statement.at.clone(), format!("`{path}` is no argument of the operation: {help}")));
                 }
@@ -110,20 +111,19 @@ fn make_tables(file: &SqlFile, source: &SourceText, places: &Places, path: &std:
     let at = file.database.span();
     match (&file.generate, &file.schema) {
         (Some(_), Some(schema)) => Err(source.problem_at(&schema.span(), "`generate` and `schema` exclude each other")),
-        (Some(generate), None) => {
-            generator::ensure(path, generate.seed).map_err(|error| source.problem_at(&at, format!("the sample data cannot be written: {error}")))
-        }
+        (Some(generate), None) => generator::ensure(path, generate.seed)
+            .map_err(|error| source.problem_at(&at, format!("the sample data cannot be written: {error}"))),
         (None, Some(schema)) if !path.exists() => {
             let text = places
                 .read(std::path::Path::new(schema.get_ref()))
                 .map_err(|error| source.problem_at(&schema.span(), format!("`{}` cannot be read: {error}", schema.get_ref())))?;
-            database::create(path)
-                .and_then(|connection| connection.execute_batch(&format!("BEGIN IMMEDIATE;\n{text}\n;COMMIT")))
-                .map_err(|error| {
+            database::create(path).and_then(|connection| connection.execute_batch(&format!("BEGIN IMMEDIATE;\n{text}\n;COMMIT"))).map_err(
+                |error| {
                     // A database without its tables would be taken for a finished one the next time.
                     let _ = std::fs::remove_file(path);
                     source.problem_at(&schema.span(), format!("`{}` cannot be applied: {error}", schema.get_ref()))
-                })
+                },
+            )
         }
         (None, None) if !path.exists() => Err(source
             .problem_at(&at, format!("there is no database `{}`", path.display()))

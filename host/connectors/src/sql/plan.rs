@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use bailiwick_core::capability::FieldPath;
 use bailiwick_core::suggest;
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use toml::Spanned;
 
 use super::config::{ConstraintKind, NoTenant, OperationConfig, Rows, StatementConfig};
@@ -126,7 +126,7 @@ impl Planner<'_> {
             .map(|index| self.parameter(&at, prepared.parameter_name(index)))
             .collect::<Result<Vec<_>, _>>()?;
         self.check_tenant(statement, &at, &parameters)?;
-        let columns: Vec<String> = prepared.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = prepared.column_names().map(str::to_owned).collect();
         if let Some(twice) = columns.iter().enumerate().find(|(i, c)| columns.iter().take(*i).any(|d| d == *c)).map(|(_, c)| c) {
             return Err(source.problem_at(&at, format!("the column `{twice}` occurs twice")).with_help("name it with `AS`".to_owned()));
         }
@@ -158,7 +158,9 @@ impl Planner<'_> {
                 .problem_at(at, "the statement does not use `:tenant`, so one tenant could reach the data of another")
                 .with_help("add it to the condition, or say `tenant = \"none\"` and why in `tenant-reason`".to_owned())),
             (Some(NoTenant::None), Some(reason)) if !uses && !reason.trim().is_empty() => Ok(()),
-            (Some(NoTenant::None), _) if uses => Err(self.source.problem_at(at, "the statement uses `:tenant` and says `tenant = \"none\"`")),
+            (Some(NoTenant::None), _) if uses => {
+                Err(self.source.problem_at(at, "the statement uses `:tenant` and says `tenant = \"none\"`"))
+            }
             _ => Err(self.source.problem_at(at, "`tenant = \"none\"` and `tenant-reason` belong together")),
         }
     }

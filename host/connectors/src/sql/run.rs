@@ -68,7 +68,7 @@ fn one(
             if found.rows.len() >= MAX_ROWS {
                 return Err(CallError::bad_upstream(format!("a statement gave more than {MAX_ROWS} rows")));
             }
-            found.rows.push(cells(row, statement.columns.len(), bytes_left, call.max_result_bytes).map_err(|e| e.unwrap_or_else(&failed))?);
+            found.rows.push(cells(row, statement.columns.len(), bytes_left, call.max_result_bytes).map_err(|e| e.unwrap_or_else(failed))?);
         }
         found.rows.len()
     };

@@ -9,7 +9,8 @@ use super::*;
 use crate::generator::fixed;
 use crate::support::*;
 
-const TABLES: &str = "CREATE TABLE things (tenant TEXT NOT NULL, id TEXT NOT NULL, n INTEGER CHECK (n < 100), PRIMARY KEY (tenant, id)) STRICT";
+const TABLES: &str =
+    "CREATE TABLE things (tenant TEXT NOT NULL, id TEXT NOT NULL, n INTEGER CHECK (n < 100), PRIMARY KEY (tenant, id)) STRICT";
 
 /// Loads a connector whose only operation has these lines; its table is `things`.
 fn load(operation: &str, lines: &str) -> Result<std::sync::Arc<dyn Connector>, String> {
@@ -119,7 +120,11 @@ async fn a_return_status_is_set_only_on_the_version_that_was_read_and_can_be_und
     let shop = sample_connector("shop", state.path());
     let order = ok(&*shop, call("orders/orders.get", json!({"id": fixed::ORDER_ACCEPTED}), 0)).await.value;
     let set = |status: &str, version: Value, ordinal| {
-        call("billing/accounts.set-return-status", json!({"order": fixed::ORDER_ACCEPTED, "status": status, "if-version": version}), ordinal)
+        call(
+            "billing/accounts.set-return-status",
+            json!({"order": fixed::ORDER_ACCEPTED, "status": status, "if-version": version}),
+            ordinal,
+        )
     };
     let stale = error(&*shop, set("expected", json!("999"), 0)).await;
     assert_eq!(stale.guest, GuestError::Conflict(order["version"].as_str().unwrap().to_owned()));
@@ -199,7 +204,9 @@ async fn what_was_committed_survives_a_restart_and_what_was_not_does_not() {
     let first = ok(&*shop, note(0)).await;
     // A crash between effect and commit: the effect's rows are written and the connection is closed.
     let connection = database::open(&path_of(&state).canonicalize().unwrap(), Access::Write).unwrap();
-    connection.execute_batch("BEGIN IMMEDIATE; INSERT INTO notes SELECT tenant, id || 'b', customer, text, state, written_at, run FROM notes").unwrap();
+    connection
+        .execute_batch("BEGIN IMMEDIATE; INSERT INTO notes SELECT tenant, id || 'b', customer, text, state, written_at, run FROM notes")
+        .unwrap();
     drop(connection);
     drop(shop);
     let shop = sample_connector("shop", state.path());
@@ -271,11 +278,19 @@ fn declarations_are_checked_when_they_are_loaded() {
     let get = |sql: &str| format!("statements = [{{ sql = \"{sql}\" }}]");
     let void = "crm/notes.void";
     for (operation, lines, expected) in [
-        ("crm/customers.gett", get("SELECT id FROM things WHERE tenant = :tenant"), "c.toml:4:13: there is no operation `crm/customers.gett`: did you mean `crm/customers.get`?"),
+        (
+            "crm/customers.gett",
+            get("SELECT id FROM things WHERE tenant = :tenant"),
+            "c.toml:4:13: there is no operation `crm/customers.gett`: did you mean `crm/customers.get`?",
+        ),
         (void, get("SELECT id FROM thing WHERE tenant = :tenant"), "no such table: thing"),
         (void, get("SELECT idd FROM things WHERE tenant = :tenant"), "no such column: idd"),
         (void, get("SELECT id FROM things"), "does not use `:tenant`"),
-        (void, get("SELECT id FROM things WHERE tenant = :tenant AND id = :notes"), "`notes` is no argument of the operation: did you mean `note`?"),
+        (
+            void,
+            get("SELECT id FROM things WHERE tenant = :tenant AND id = :notes"),
+            "`notes` is no argument of the operation: did you mean `note`?",
+        ),
         (void, get("SELECT id FROM things WHERE tenant = :tenant AND id = ?"), "a parameter without a name"),
         (void, get("SELECT id FROM things WHERE tenant = :tenant; DELETE FROM things"), "more than one statement"),
         (void, get("PRAGMA table_info(things)"), "more than reading and changing rows"),
@@ -289,14 +304,30 @@ fn declarations_are_checked_when_they_are_loaded() {
         (void, "statments = []".to_owned(), "unknown key `statments`: did you mean `statements`?"),
         (void, "statements = [{ sql = \"SELECT 1\", tenant = \"none\" }]".to_owned(), "belong together"),
         (void, "statements = [{ sql = \"SELECT 1 AS n WHERE :tenant <> ''\", empty = \"gone\" }]".to_owned(), "`gone` is no error"),
-        (void, format!("{}\nparameters = {{ x = \"args.note\" }}", get("DELETE FROM things WHERE tenant = :tenant")), "no statement uses the parameter `:x`"),
-        (void, format!("{}\nparameters = {{ x = \"before.id\" }}", get("DELETE FROM things WHERE tenant = :tenant AND id = :x")), "no statement `before`"),
+        (
+            void,
+            format!("{}\nparameters = {{ x = \"args.note\" }}", get("DELETE FROM things WHERE tenant = :tenant")),
+            "no statement uses the parameter `:x`",
+        ),
+        (
+            void,
+            format!("{}\nparameters = {{ x = \"before.id\" }}", get("DELETE FROM things WHERE tenant = :tenant AND id = :x")),
+            "no statement `before`",
+        ),
         (void, format!("{}\nresult = \"a.b\"", get("DELETE FROM things WHERE tenant = :tenant")), "no statement `a`"),
-        ("orders/orders.get", get("DELETE FROM things WHERE tenant = :tenant RETURNING id"), "the operation is a `read`, and this statement writes"),
+        (
+            "orders/orders.get",
+            get("DELETE FROM things WHERE tenant = :tenant RETURNING id"),
+            "the operation is a `read`, and this statement writes",
+        ),
         ("crm/customers.get", get("SELECT id FROM things WHERE tenant = :tenant AND id = :id"), "nothing gives the field `name`"),
         ("crm/notes.append", get("DELETE FROM things WHERE tenant = :tenant"), "no statement gives the result"),
         ("crm/notes.append", get("SELECT id, n FROM things WHERE tenant = :tenant"), "name its column"),
-        ("ticketing/tickets.create", get("SELECT id, 'open' AS status, '1' AS version, n FROM things WHERE tenant = :tenant"), "the column `n` fills no field"),
+        (
+            "ticketing/tickets.create",
+            get("SELECT id, 'open' AS status, '1' AS version, n FROM things WHERE tenant = :tenant"),
+            "the column `n` fills no field",
+        ),
     ] {
         let message = refused(operation, &lines);
         assert!(message.contains(expected), "{lines}\n{message}");
@@ -307,7 +338,11 @@ fn declarations_are_checked_when_they_are_loaded() {
 #[test]
 fn places_of_mistakes_are_exact() {
     let lines = "statements = [\n  { sql = \"\"\"\n    SELECT id\n    FROM things WHERE tenant = :tenant AND idd = 1\"\"\" },\n]";
-    assert!(refused("crm/notes.void", lines).starts_with("c.toml:8:44: the statement is not valid: no such column: idd"), "{}", refused("crm/notes.void", lines));
+    assert!(
+        refused("crm/notes.void", lines).starts_with("c.toml:8:44: the statement is not valid: no such column: idd"),
+        "{}",
+        refused("crm/notes.void", lines)
+    );
 }
 
 #[test]
@@ -322,7 +357,8 @@ fn a_database_is_needed_and_stays_inside() {
     assert!(load("database = \"x.sqlite\"\ngenerate = { sed = 1 }").contains("did you mean `seed`?"));
     assert!(load("database = \"x.sqlite\"\nlatency = \"2h\"").contains("at most 1m"));
     assert!(load("database = \"x.sqlite\"\nlatency = 5").contains("c.toml:3:11"));
-    std::fs::write(state.path().join("data/y.sqlite"), "this is not a database, however long it may be, and whatever its name says").unwrap();
+    std::fs::write(state.path().join("data/y.sqlite"), "this is not a database, however long it may be, and whatever its name says")
+        .unwrap();
     assert!(load("database = \"y.sqlite\"").contains("not a database"));
 }
 
@@ -330,7 +366,9 @@ fn a_database_is_needed_and_stays_inside() {
 fn a_schema_that_fails_leaves_no_database() {
     let state = tempfile::tempdir().unwrap();
     let text = "kind = \"sql\"\ndatabase = \"t.sqlite\"\nschema = \"t.sql\"\n[operations]\n";
-    assert!(load_text(text, state.path(), &[("t.sql", "CREATE TABLE a (n); CREATE TABLE a (n)")]).err().unwrap().contains("cannot be applied"));
+    assert!(
+        load_text(text, state.path(), &[("t.sql", "CREATE TABLE a (n); CREATE TABLE a (n)")]).err().unwrap().contains("cannot be applied")
+    );
     load_text(text, state.path(), &[("t.sql", TABLES)]).unwrap();
 }
 
@@ -378,7 +416,10 @@ async fn json_columns_are_checked_against_their_type() {
     let good = r#"{"name":"n","street":"s","postal-code":"1","city":"c","country":"DE"}"#;
     let state = tempfile::tempdir().unwrap();
     for (address, fits) in [(good, true), ("{}", false), ("[]", false), ("no json", false), (r#"{"name":1}"#, false)] {
-        let text = format!("kind = \"sql\"\ndatabase = \"t.sqlite\"\nschema = \"t.sql\"\n[operations.\"crm/customers.get\"]\n{}", customer(address));
+        let text = format!(
+            "kind = \"sql\"\ndatabase = \"t.sqlite\"\nschema = \"t.sql\"\n[operations.\"crm/customers.get\"]\n{}",
+            customer(address)
+        );
         let connector = load_text(&text.replace("\"\" '''", "'' '''"), state.path(), &[("t.sql", TABLES)]).unwrap();
         let result = connector.call(call("crm/customers.get", json!({"id": "C"}), 0)).await;
         assert_eq!(result.is_ok(), fits, "{address} {result:?}");
