@@ -342,7 +342,7 @@ pub struct Fact {
     pub source: String,
     /// The value.
     pub value: Value,
-    /// When it was read at the latest, RFC 3339, where that is known.
+    /// Time of the oldest data that it rests on, RFC 3339, where that is known.
     pub as_of: Option<String>,
 }
 

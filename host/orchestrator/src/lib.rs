@@ -12,6 +12,7 @@ mod file;
 mod quote;
 mod reader;
 mod report;
+mod schema;
 mod scope;
 mod stepper;
 mod validate;
@@ -24,6 +25,7 @@ pub use compiled::{Compiled, PlanProblem};
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Severity};
 pub use executor::{MAX_SUBJECT_BYTES, Observer, Options, Orchestrator, RunRequest};
 pub use report::{ArtifactReport, AttemptReport, CardReport, PathEntry, RunReport, RunTime, StepReport, StepStatus};
+pub use schema::workflow_schema;
 pub use stepper::{Command, MAX_BACKOFF, TaskOrder, step};
 pub use yaml::{MAX_FILE_BYTES, MAX_FILE_NESTING, MAX_FILE_VALUES};
 

@@ -53,10 +53,10 @@ impl Scope {
         }
     }
 
-    /// Says which steps may have no value in `output`.
+    /// Says which steps may have no value in `output`. A step of which nothing is said could not be read: one mistake is enough.
     pub(crate) fn set_lacking(&mut self, lacking: &BTreeMap<StepPath, bool>) {
         for (step, types) in &mut self.steps {
-            types.may_lack = lacking.get(step).copied().unwrap_or(true);
+            types.may_lack = lacking.get(step).copied().unwrap_or(false);
         }
     }
 

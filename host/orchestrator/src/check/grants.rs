@@ -210,7 +210,7 @@ impl<'n> GrantCheck<'_, 'n> {
             Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
             other => other.as_str().into_iter().collect::<Vec<_>>(),
         };
-        let stranger = texts.into_iter().find(|text| !cases.iter().any(|case| case == text))?;
+        let Some(stranger) = texts.into_iter().find(|text| !cases.iter().any(|case| case == text)) else { return Some(()) };
         let help = suggest::help(stranger, cases.iter().map(String::as_str));
         self.problems.error(&node.span, format!("`{stranger}` is no case of the argument"), help);
         None
