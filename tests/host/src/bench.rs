@@ -143,6 +143,15 @@ impl Bench {
         Ok((hostile.await?, self.recorder.of_task(&id)))
     }
 
+    /// Installs the neighbour and runs it.
+    ///
+    /// # Errors
+    /// As [`Bench::run_neighbour`].
+    pub async fn run_neighbour_installed(&self) -> Result<TaskReport> {
+        self.install(&IDENTITY_VERIFIER).await?;
+        self.run_neighbour().await
+    }
+
     /// Runs a healthy task and checks its answer.
     ///
     /// # Errors
