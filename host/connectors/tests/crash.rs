@@ -1,4 +1,5 @@
 //! A host that is killed in the middle: whatever was committed has its effect and its outcome, whatever was not has neither.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where its ground is missing, in its helpers too")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -98,7 +99,10 @@ fn killing_the_host_leaves_effect_and_outcome_together() {
             .unwrap();
         // Killed after a few writes, wherever the next one is just then. A new host finds the earlier keys and goes on behind them.
         let lines = BufReader::new(host.stdout.take().unwrap()).lines();
-        let last = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("written ")?.parse::<u32>().ok()).nth((known + round * 3) as usize);
+        let last = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.strip_prefix("written ")?.parse::<u32>().ok())
+            .nth((known + round * 3) as usize);
         host.kill().unwrap();
         host.wait().unwrap();
         let written = last.expect("the host wrote until it was killed") + 1;

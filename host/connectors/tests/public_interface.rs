@@ -1,4 +1,5 @@
 //! The returns sample through the public surface alone: what a host does with this crate.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where its ground is missing, in its helpers too")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,7 +74,8 @@ async fn a_return_goes_through_all_of_them() {
     ]);
     let decision = ask("rules/tables.evaluate", json!({"ruleset": "returns", "facts": facts})).await.value;
     assert_eq!(decision["outcome"], "eligible");
-    let label = ask("shipping/parcels.create-label", json!({"order": order["id"], "sender": customer["address"], "weight-grams": 1500})).await;
+    let label =
+        ask("shipping/parcels.create-label", json!({"order": order["id"], "sender": customer["address"], "weight-grams": 1500})).await;
     let ticket = json!({"customer": customer["id"], "kind": "goods-return", "status": "waiting", "subject": "Return", "body": ""});
     ask("ticketing/tickets.create", ticket).await;
     ask("crm/notes.append", json!({"customer": customer["id"], "text": "return accepted"})).await;
