@@ -356,6 +356,7 @@ fn conclude(host: &mut Host, passage: &Passage<'_>, intent: Seq, answer: Result<
     };
     let mut payload: Vec<(&'static str, Arc<Value>)> = Vec::new();
     let mut as_of = None;
+    let mut is_foreign = false;
     let admitted = answer.and_then(|mut answer| {
         fields.outcome = Some(if answer.cached { CallOutcome::Cached } else { CallOutcome::Ok });
         payload.extend(answer.prior.take().map(|prior| ("prior", Arc::new(prior))));
@@ -363,16 +364,21 @@ fn conclude(host: &mut Host, passage: &Passage<'_>, intent: Seq, answer: Result<
         payload.extend(answer.as_of.as_ref().map(|as_of| ("as-of", Arc::new(json!(as_of)))));
         payload.extend(operation.spec.undo.as_ref().map(|undo| ("undo", Arc::new(json!(undo)))));
         as_of = answer.as_of.take();
+        // Before its bytes count: what is left of a budget would tell that something of somebody else exists.
+        if !host.grants.get(passage.grant).is_some_and(|held| held.grant.owner_holds(operation, &answer.value)) {
+            is_foreign = true;
+            return Err(CallError::not_found("the answer belongs to someone else than the grant's owner"));
+        }
         admit(host, passage, answer)
     });
     let reply = match admitted {
-        Ok(admitted) if host.grants.get(passage.grant).is_some_and(|held| !held.grant.owner_holds(operation, &admitted.value)) => {
+        Err(error) if is_foreign => {
             // Not-found and not yours must look the same to the guest: what exists elsewhere is nobody's business here.
             fields.outcome = Some(CallOutcome::Denied);
             fields.decision = Some(Verdict::Forbid);
             fields.rule = Some("owner".into());
             host.record(RecordKind::SecurityEvent, Fields { reason: Some("foreign-owner".into()), ..fields.clone() }, None)?;
-            Err(CallError::not_found("the answer belongs to someone else than the grant's owner"))
+            Err(error)
         }
         Ok(admitted) => {
             payload.push(("result", Arc::clone(&admitted.value)));
