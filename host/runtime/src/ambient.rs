@@ -227,11 +227,8 @@ fn write(host: &mut Host, params: &[Val], stream: Option<u32>, note: &mut Value)
     };
     host.count_log(items.len())?;
     let bytes: Vec<u8> = items.iter().filter_map(|item| if let Val::U8(byte) = item { Some(*byte) } else { None }).collect();
-    let text = String::from_utf8_lossy(&bytes);
-    let name = if stream == Some(STDERR) { "stderr" } else { "stdout" };
-    let lines: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(|line| format!("{name}: {}", clean(line))).collect();
-    *note = json!(lines);
-    host.log.extend(lines);
+    *note = json!(clean(&String::from_utf8_lossy(&bytes)));
+    host.print(stream == Some(STDERR), &bytes);
     Ok(Val::Result(Ok(None)))
 }
 

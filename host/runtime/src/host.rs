@@ -82,6 +82,8 @@ pub(crate) struct Host {
     pub calls: Vec<CallSummary>,
     pub sources: Vec<Source>,
     pub log: Vec<String>,
+    /// The unfinished lines of standard output and standard error.
+    printed: [Vec<u8>; 2],
     pub transcript: Vec<(Arc<str>, Value)>,
     /// Denials that have been recorded, for the bound on what a denied guest can write.
     pub denials: u32,
@@ -109,6 +111,7 @@ impl Host {
             calls: Vec::new(),
             sources: Vec::new(),
             log: Vec::new(),
+            printed: [Vec::new(), Vec::new()],
             transcript: Vec::new(),
             denials: 0,
             latest: AtomicU64::new(0),
@@ -137,6 +140,27 @@ impl Host {
             return Err(Ended::limit(LimitKind::Log, format!("more than {} of log and output", self.limits.log)));
         }
         Ok(())
+    }
+
+    /// Adds what was printed to the log, line by line: a program prints a line in pieces. The bytes have been counted.
+    pub(crate) fn print(&mut self, to_stderr: bool, bytes: &[u8]) {
+        let [stdout, stderr] = &mut self.printed;
+        let (name, unfinished) = if to_stderr { ("stderr", stderr) } else { ("stdout", stdout) };
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            unfinished.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                self.log.extend(log_line(name, unfinished));
+                unfinished.clear();
+            }
+        }
+    }
+
+    /// Adds the unfinished lines to the log, when the task has ended.
+    pub(crate) fn finish_printing(&mut self) {
+        for (name, unfinished) in ["stdout", "stderr"].into_iter().zip(&mut self.printed) {
+            self.log.extend(log_line(name, unfinished));
+            unfinished.clear();
+        }
     }
 
     /// Time left until the task's deadline.
@@ -256,6 +280,13 @@ impl wasmtime::ResourceLimiter for Host {
     }
 }
 
+/// Gives a printed line as a line of the log; `None` for an empty one.
+fn log_line(stream: &str, bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_end_matches(['\n', '\r']);
+    (!text.is_empty()).then(|| format!("{stream}: {}", clean(text)))
+}
+
 /// Gives whole microseconds.
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
@@ -302,6 +333,16 @@ mod tests {
         assert!(host.count_call().is_err());
         assert!(host.count_log(5).is_ok());
         assert!(host.count_log(1).is_err());
+    }
+
+    #[test]
+    fn pieces_become_lines() {
+        let mut host = host();
+        host.print(false, b"a");
+        host.print(true, b"x\n\ny");
+        host.print(false, "b\u{e9}\r\nc".as_bytes());
+        host.finish_printing();
+        assert_eq!(host.log, ["stderr: x", "stdout: ab\u{e9}", "stdout: c", "stderr: y"]);
     }
 
     #[test]

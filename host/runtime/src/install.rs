@@ -6,7 +6,6 @@ use bailiwick_core::ids::{AgentName, Digest};
 use bailiwick_core::limits::{ByteCount, Limits, Span};
 use bailiwick_core::runner::AgentInfo;
 use bailiwick_core::suggest;
-use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 use wasmtime::{Engine, Store};
@@ -16,12 +15,13 @@ use crate::compile::CompileProblem;
 use crate::engine::FUEL_YIELD_INTERVAL;
 use crate::host::Host;
 use crate::link::{self, Linked, Routes};
+use crate::schema::Schema;
 use crate::task;
 
-/// Most bytes of one schema that an agent brings.
-const SCHEMA_BYTES_MOST: usize = 64 * 1024;
-/// Most bytes that a regular expression of a schema may take compiled.
-const PATTERN_BYTES_MOST: usize = 1 << 20;
+/// Most bytes of a name, version or other word of a description.
+const WORD_BYTES_MOST: usize = 200;
+/// Most operations, and most stubs, that a description may list.
+const LISTED_MOST: usize = 1_000;
 
 /// What a component may use while it describes itself.
 fn describe_limits() -> Limits {
@@ -77,8 +77,8 @@ pub(crate) struct Entry {
     pub pre: InstancePre<Host>,
     pub run: ComponentExportIndex,
     pub slots: usize,
-    pub input: Validator,
-    pub output: Validator,
+    pub input: Schema,
+    pub output: Schema,
 }
 
 /// Links a compiled component, lets it describe itself and makes the second check: the description and the imports agree.
@@ -162,8 +162,32 @@ fn agree(description: &DescriptionOut, linked: &Linked) -> Result<(), InstallPro
     }
 }
 
+/// Everything of a description that is kept, compared or shown is short: megabytes in it would be the host's to carry.
+fn check_sizes(description: &DescriptionOut) -> Result<(), String> {
+    let words = [
+        ("name", &description.name),
+        ("version", &description.version),
+        ("data-level", &description.data_level),
+        ("risk-class", &description.risk_class),
+        ("review-by", &description.review_by),
+    ];
+    if let Some((field, value)) = words.into_iter().find(|(_, value)| value.len() > WORD_BYTES_MOST) {
+        return Err(format!("`{field}` has {} bytes, {WORD_BYTES_MOST} are allowed", value.len()));
+    }
+    for (field, list) in [("wants", &description.wants), ("stubs", &description.stubs)] {
+        if list.len() > LISTED_MOST {
+            return Err(format!("`{field}` lists {} names, {LISTED_MOST} are allowed", list.len()));
+        }
+        if list.iter().any(|name| name.len() > WORD_BYTES_MOST) {
+            return Err(format!("`{field}` lists a name of more than {WORD_BYTES_MOST} bytes"));
+        }
+    }
+    Ok(())
+}
+
 fn check_words(description: &DescriptionOut) -> Result<(), InstallProblem> {
     let wrong = |message: String| Err(InstallProblem::Description(message));
+    check_sizes(description).or_else(wrong)?;
     let name = &description.name;
     let is_name = !name.is_empty()
         && name.len() <= 64
@@ -191,29 +215,6 @@ fn check_words(description: &DescriptionOut) -> Result<(), InstallProblem> {
     one_of("risk-class", &description.risk_class, &["low", "medium", "high"])
 }
 
-/// Compiles a schema that an agent brings: no reference leaves it, its patterns run in linear time.
-fn schema(which: &str, text: &str) -> Result<(Value, Validator), InstallProblem> {
-    let wrong = |message: String| InstallProblem::Description(format!("{which} schema: {message}"));
-    if text.len() > SCHEMA_BYTES_MOST {
-        return Err(wrong(format!("it has more than {SCHEMA_BYTES_MOST} bytes")));
-    }
-    let value: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    let validator = jsonschema::options()
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MOST).dfa_size_limit(PATTERN_BYTES_MOST))
-        .build(&value)
-        .map_err(|error| wrong(error.to_string()))?;
-    Ok((value, validator))
-}
-
-/// Validates a value, naming the first place that is wrong.
-pub(crate) fn validate(validator: &Validator, value: &Value) -> Result<(), String> {
-    validator.validate(value).map_err(|error| {
-        let place = error.instance_path().to_string();
-        let mut text = crate::host::clean(&error.to_string());
-        if text.len() > 300 {
-            text.truncate(text.floor_char_boundary(300));
-            text.push('…');
-        }
-        if place.is_empty() { text } else { format!("at `{place}`: {text}") }
-    })
+fn schema(which: &str, text: &str) -> Result<(Value, Schema), InstallProblem> {
+    Schema::compile(text).map_err(|message| InstallProblem::Description(format!("{which} schema: {message}")))
 }

@@ -18,6 +18,7 @@ mod json;
 mod link;
 mod registry;
 mod sandbox;
+mod schema;
 mod task;
 mod types;
 

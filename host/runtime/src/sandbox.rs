@@ -21,7 +21,7 @@ use crate::agent::TaskIn;
 use crate::compile::CompileCommand;
 use crate::engine::{self, EngineSettings};
 use crate::host::{HeldGrant, Host, TaskScope, micros};
-use crate::install::{self, Entry};
+use crate::install::Entry;
 use crate::link::Routes;
 use crate::registry::{Registry, RegistryProblem};
 use crate::task;
@@ -159,7 +159,7 @@ impl Shared {
         let Some(entry) = self.registry.entry(&spec.agent) else {
             return not_run(EndReason::NoAgent(format!("no version of agent `{}` is active: install one", spec.agent)));
         };
-        if let Err(message) = install::validate(&entry.input, &spec.input) {
+        if let Err(message) = entry.input.check(&spec.input) {
             return without_work(TaskOutcome::Failed { kind: FailureKind::InvalidInput, message });
         }
         let Some(_room) = self.wait_for_room().await else {

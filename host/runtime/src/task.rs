@@ -10,7 +10,7 @@ use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap};
 use crate::agent::{AnswerOut, FailureOut, RunResult, TaskIn};
 use crate::engine::FUEL_YIELD_INTERVAL;
 use crate::host::{Ended, Host, clean};
-use crate::install::{self, Entry};
+use crate::install::Entry;
 
 /// Handles of host resources that a guest may hold at the same time.
 const HANDLES_MOST: usize = 1_000;
@@ -37,6 +37,7 @@ pub(crate) async fn execute(engine: &Engine, entry: &Entry, host: Host, task: Ta
     };
     let fuel_left = store.get_fuel().unwrap_or(0);
     let mut host = store.into_data();
+    host.finish_printing();
     host.usage.fuel = limits.fuel.saturating_sub(fuel_left);
     let outcome = match result {
         Err(_) => ended(LimitKind::Deadline, format!("{} are over", limits.deadline)),
@@ -74,7 +75,7 @@ fn accept(entry: &Entry, host: &mut Host, answer: AnswerOut) -> TaskOutcome {
         Ok(output) => output,
         Err(error) => return invalid(format!("it is no JSON: {error}")),
     };
-    if let Err(message) = install::validate(&entry.output, &output) {
+    if let Err(message) = entry.output.check(&output) {
         return invalid(message);
     }
     let claimed_sources = answer.sources.iter().take(SOURCES_KEPT).map(|source| clean(source)).collect();
