@@ -48,7 +48,11 @@ fn source(guests: &BTreeMap<String, PathBuf>, agents: &BTreeMap<String, PathBuf>
         anyhow::ensure!(!of_suite.is_empty(), "no guest of the suite `{suite}` was built");
         let named: Vec<String> = of_suite.iter().map(|name| format!("        let _ = {name};\n")).collect();
         writeln!(source, "/// Stops the build where a guest of the suite `{suite}` has no test of its name in the same module.")?;
-        writeln!(source, "#[macro_export]\nmacro_rules! assert_every_{suite} {{\n    () => {{ const _: () = {{\n{}    }}; }};\n}}", named.concat())?;
+        writeln!(
+            source,
+            "#[macro_export]\nmacro_rules! assert_every_{suite} {{\n    () => {{ const _: () = {{\n{}    }}; }};\n}}",
+            named.concat()
+        )?;
     }
     let strays: Vec<&String> = guests.keys().filter(|name| !SUITES.iter().any(|suite| name.starts_with(&format!("{suite}_")))).collect();
     anyhow::ensure!(strays.is_empty(), "guests that belong to no suite ({}): name each `<suite>_<topic>`", SUITES.join(", "));

@@ -50,7 +50,8 @@ fn target_dir(out: &Path) -> Result<&Path> {
 fn ensure_target(workspace: &Path) -> Result<()> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut ask = clean(Command::new(rustc));
-    let output = ask.current_dir(workspace).args(["--print", "target-libdir", "--target", TARGET]).output().context("rustc could not be started")?;
+    let output =
+        ask.current_dir(workspace).args(["--print", "target-libdir", "--target", TARGET]).output().context("rustc could not be started")?;
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if output.status.success() && folder.exists() {
         return Ok(());

@@ -2,10 +2,7 @@
 
 use bailiwick_test_guests::{raw, raw_guest};
 
-raw_guest!(
-    || raw::description("contract-deep-json", &[]),
-    |task| {
-        let levels: usize = task.input.parse().unwrap_or(0);
-        raw::answer(format!("{}{}", "[".repeat(levels), "]".repeat(levels)))
-    }
-);
+raw_guest!(|| raw::description("contract-deep-json", &[]), |task| {
+    let levels: usize = task.input.parse().unwrap_or(0);
+    raw::answer(format!("{}{}", "[".repeat(levels), "]".repeat(levels)))
+});

@@ -7,8 +7,9 @@ const LEVELS: usize = 60;
 
 raw_guest!(
     || {
-        let mut definitions: Vec<String> =
-            (0..LEVELS).map(|n| format!(r##""d{n}": {{"allOf": [{{"$ref": "#/$defs/d{0}"}}, {{"$ref": "#/$defs/d{0}"}}]}}"##, n + 1)).collect();
+        let mut definitions: Vec<String> = (0..LEVELS)
+            .map(|n| format!(r##""d{n}": {{"allOf": [{{"$ref": "#/$defs/d{0}"}}, {{"$ref": "#/$defs/d{0}"}}]}}"##, n + 1))
+            .collect();
         definitions.push(format!(r#""d{LEVELS}": {{"type": "object"}}"#));
         let output_schema = format!(r##"{{"$ref": "#/$defs/d0", "$defs": {{{}}}}}"##, definitions.join(", "));
         raw::Description { output_schema, ..raw::description("contract-exponential-schema", &[]) }

@@ -2,7 +2,4 @@
 
 use bailiwick_test_guests::{raw, raw_guest};
 
-raw_guest!(
-    || raw::description("contract-invalid-json", &[]),
-    |_| raw::answer("{\"results\": [")
-);
+raw_guest!(|| raw::description("contract-invalid-json", &[]), |_| raw::answer("{\"results\": ["));

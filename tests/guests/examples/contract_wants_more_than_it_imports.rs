@@ -2,7 +2,4 @@
 
 use bailiwick_test_guests::{raw, raw_guest};
 
-raw_guest!(
-    || raw::description("contract-wants-more-than-it-imports", &["crm/customers.get"]),
-    |_| raw::answer("{}")
-);
+raw_guest!(|| raw::description("contract-wants-more-than-it-imports", &["crm/customers.get"]), |_| raw::answer("{}"));

@@ -42,7 +42,14 @@ pub struct Settings {
 impl Settings {
     /// Starts from the defaults. A test names `env!("CARGO_BIN_EXE_compile_child")` and a folder in `env!("CARGO_TARGET_TMPDIR")`.
     pub fn new(compile_child: &str, code: &str) -> Self {
-        Self { compile_child: compile_child.into(), code: code.into(), sandboxes: 16, threads: 2, policy: Arc::new(StepRule), recorder: None }
+        Self {
+            compile_child: compile_child.into(),
+            code: code.into(),
+            sandboxes: 16,
+            threads: 2,
+            policy: Arc::new(StepRule),
+            recorder: None,
+        }
     }
 }
 

@@ -90,7 +90,9 @@ impl Upstream {
         };
         self.calls.lock().push(entry);
         match stored {
-            Some((digest, value)) if digest == call.args_digest => return Ok(ConnectorAnswer { cached: true, ..ConnectorAnswer::of(value) }),
+            Some((digest, value)) if digest == call.args_digest => {
+                return Ok(ConnectorAnswer { cached: true, ..ConnectorAnswer::of(value) });
+            }
             Some(_) => return Err(CallError::new(GuestError::Conflict(String::new()), "the key is known with other arguments")),
             None => {}
         }

@@ -112,9 +112,8 @@ async fn contract_catastrophic_pattern_schema() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contract_costly_pattern_schema() -> Result<()> {
-    let problem = refused(&bench().await?, &artifacts::CONTRACT_COSTLY_PATTERN_SCHEMA).await?;
-    ensure!(matches!(&problem, InstallProblem::Description(text) if text.contains("output schema")), "{problem}");
-    Ok(())
+    // It may be installed: what it costs depends on the value, which is weighed before it is checked.
+    invalid(&artifacts::CONTRACT_COSTLY_PATTERN_SCHEMA, json!({}), "too many to be checked").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,7 +180,11 @@ async fn contract_trap_after_one_effect() -> Result<()> {
     let id = second.id.clone();
     let report = bench.sandbox.run(second).await;
     ensure!(answered(&report)?.output["results"] == json!(["ok"]), "{:?}", report.outcome);
-    ensure!(bench.recorder.of_task(&id).outcomes() == [(Some(CallOutcome::Cached), String::new())], "{:?}", bench.recorder.of_task(&id).outcomes());
+    ensure!(
+        bench.recorder.of_task(&id).outcomes() == [(Some(CallOutcome::Cached), String::new())],
+        "{:?}",
+        bench.recorder.of_task(&id).outcomes()
+    );
     ensure!(bench.upstream.effects("crm/notes.append") == 1, "{} effects", bench.upstream.effects("crm/notes.append"));
     Ok(())
 }

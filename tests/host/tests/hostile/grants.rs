@@ -120,7 +120,8 @@ async fn a_foreign_answer_uses_no_budget_of_bytes() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grants_ungranted_operation() -> Result<()> {
     let bench = bench().await?;
-    let task = bench.task(&artifacts::GRANTS_UNGRANTED_OPERATION).await?.input(json!({"id": CUSTOMER})).grant("crm/customers.get", &own())?;
+    let task =
+        bench.task(&artifacts::GRANTS_UNGRANTED_OPERATION).await?.input(json!({"id": CUSTOMER})).grant("crm/customers.get", &own())?;
     let id = task.spec.id.clone();
     let (report, kept) = bench.run_beside_neighbours(task.spec).await?;
     ensure!(answered(&report)?.output["results"] == json!(["ok", "denied", "denied"]), "{:?}", report.outcome);
@@ -147,7 +148,11 @@ async fn grants_more_calls_than_budget() -> Result<()> {
         let seen = answered(&report)?.output["results"].clone();
         ensure!(seen == json!(expected), "{budget}: {seen}");
         let refused = expected.iter().filter(|result| result.starts_with("budget")).count();
-        ensure!(kept.outcomes().iter().filter(|(outcome, rule)| *outcome == DENIED && rule == "budget").count() == refused, "{:?}", kept.outcomes());
+        ensure!(
+            kept.outcomes().iter().filter(|(outcome, rule)| *outcome == DENIED && rule == "budget").count() == refused,
+            "{:?}",
+            kept.outcomes()
+        );
         ensure!(kept.security_events().is_empty(), "a budget that is used up is no attack: {:?}", kept.security_events());
         ensure!(bench.upstream.of_task(&id).len() == 6 - refused, "{budget} calls were granted");
         // Over all attempts: reads go on counting, effects of the same ordinal are the same effect.
@@ -172,7 +177,12 @@ async fn grants_denied_flood() -> Result<()> {
     assert_denials(&kept, "grant-conditions", 5_000)?;
     ensure!(kept.security_events().len() == 5_000, "{}", kept.security_events().len());
     ensure!(bench.upstream.of_task(&id).is_empty(), "a denied call reached the upstream");
-    let bytes: usize = kept.of(RecordKind::CallOutcome).iter().filter(|record| !record.payload.is_null()).map(|record| record.payload.to_string().len()).sum();
+    let bytes: usize = kept
+        .of(RecordKind::CallOutcome)
+        .iter()
+        .filter(|record| !record.payload.is_null())
+        .map(|record| record.payload.to_string().len())
+        .sum();
     ensure!(bytes < 1 << 20, "{bytes} bytes of what was denied were kept");
     // A guest must not fill the host's memory with records that wait for a slow disk.
     ensure!(bench.recorder.waiting_most() < 600, "{} records waited for the disk", bench.recorder.waiting_most());
@@ -207,7 +217,11 @@ impl PolicyEngine for Changing {
 
     fn at_issue(&self, context: &PolicyContext, operation: &Operation, request: &GrantRequest) -> Decision {
         if *self.forbids.lock() || *self.at_issue.lock() {
-            return Decision::Forbid { rules: vec!["no-reading".to_owned()], policy_version: self.version(), reason: "reading is over".to_owned() };
+            return Decision::Forbid {
+                rules: vec!["no-reading".to_owned()],
+                policy_version: self.version(),
+                reason: "reading is over".to_owned(),
+            };
         }
         match StepRule.at_issue(context, operation, request) {
             Decision::Permit(_) => Decision::permit(vec!["step-gives".to_owned()], self.version()),
@@ -242,7 +256,11 @@ async fn a_changed_policy_bites_at_the_next_call() -> Result<()> {
     ensure!(bench.upstream.effects("crm/notes.append") == 0, "the write took effect");
 
     let (report, kept) = draft.run_again().await;
-    ensure!(matches!(ended(&report)?, EndReason::GrantDenied { operation, .. } if operation == "crm/customers.get"), "{:?}", report.outcome);
+    ensure!(
+        matches!(ended(&report)?, EndReason::GrantDenied { operation, .. } if operation == "crm/customers.get"),
+        "{:?}",
+        report.outcome
+    );
     ensure!(kept.end() == "grant-denied" && kept.of(RecordKind::GrantDenied).len() == 1, "{:?}", kept.kinds());
     Ok(())
 }
@@ -253,7 +271,8 @@ async fn an_answer_that_does_not_fit_its_type_never_reaches_the_guest() -> Resul
     bench.install(&artifacts::GRANTS_ANOTHER_CUSTOMER).await?;
     for wrong in [json!({"id": CUSTOMER}), json!("a text"), json!(null), json!({"id": CUSTOMER, "name": 7})] {
         bench.upstream.answer("crm/customers.get", Ok(wrong.clone()));
-        let (report, kept) = bench.task_of("grants-another-customer").input(json!({"id": CUSTOMER})).grant("crm/customers.get", &own())?.run().await;
+        let (report, kept) =
+            bench.task_of("grants-another-customer").input(json!({"id": CUSTOMER})).grant("crm/customers.get", &own())?.run().await;
         ensure!(answered(&report)?.output["results"][0] == "bad-upstream", "{wrong}: {:?}", report.outcome);
         ensure!(kept.outcomes()[0].0 == Some(CallOutcome::Error), "{:?}", kept.outcomes());
     }

@@ -111,6 +111,9 @@ async fn what_is_no_component_is_refused() -> Result<()> {
     }
     let large = vec![0; usize::try_from(bailiwick_runtime::compile::COMPONENT_BYTES_MOST)? + 1];
     let result = bench.sandbox.registry().install("file.wasm", &large, Default::default()).await;
-    ensure!(matches!(result, Err(RegistryProblem::Install { problem: InstallProblem::Compile(CompileProblem::TooLarge), .. })), "it is too large");
+    ensure!(
+        matches!(result, Err(RegistryProblem::Install { problem: InstallProblem::Compile(CompileProblem::TooLarge), .. })),
+        "it is too large"
+    );
     Ok(())
 }
