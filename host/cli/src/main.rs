@@ -10,6 +10,7 @@ mod may;
 mod project;
 mod text;
 mod wire;
+mod workflow;
 
 use std::process::ExitCode;
 

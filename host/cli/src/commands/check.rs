@@ -1,2 +1,151 @@
-use crate::exit::Exit; use crate::fault::Result;
-pub fn check(_: &crate::args::CheckArgs) -> Result<Exit> { Ok(Exit::Done) }
+//! `bailiwick check`: everything that can be found without running.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bailiwick_core::ids::AgentName;
+use bailiwick_ledger::{OpenProblem, Reader};
+use bailiwick_orchestrator::CheckedWorkflow;
+use serde_json::json;
+
+use crate::args::CheckArgs;
+use crate::display::{self, Notes};
+use crate::exit::Exit;
+use crate::fault::{Diagnosis, Fault, Result};
+use crate::project::{Component, Origin, Project};
+use crate::wire::{self, Host, HostParts};
+use crate::{build, workflow};
+
+/// Checks a project and says everything that is wrong with it. Nothing of the project changes: a state folder that is thrown away is used.
+pub fn check(args: &CheckArgs) -> Result<Exit> {
+    let project = Project::load(&args.project, args.state.as_deref())?;
+    let mut found = state_problems(&project.state);
+    let scratch = tempfile::tempdir().map_err(|error| Fault::internal(format!("no folder for a while can be made: {error}")))?;
+    let summary = match wire::io_runtime()?.block_on(check_parts(&project, scratch.path(), &mut found)) {
+        Ok(summary) => summary,
+        Err(fault) if fault.exit == Exit::BadInput => {
+            found.extend(fault.diagnoses);
+            None
+        }
+        Err(fault) => return Err(fault),
+    };
+    let errors = found.iter().filter(|diagnosis| !diagnosis.is_warning()).count();
+    let exit = if errors == 0 { Exit::Done } else { Exit::BadInput };
+    display::diagnoses(&found);
+    if args.json {
+        let problems: Vec<_> = found.iter().map(Diagnosis::to_json).collect();
+        display::print_json(&json!({ "exit": exit.name(), "problems": problems }));
+    } else if let (0, Some(summary)) = (errors, summary) {
+        display::print(&format!("project {} is good: {summary}", project.name));
+    } else {
+        display::print(&format!("project {}: {errors} problem{}", project.name, if errors == 1 { "" } else { "s" }));
+    }
+    Ok(exit)
+}
+
+/// What can be said about the state folder without taking it.
+fn state_problems(state: &Path) -> Vec<Diagnosis> {
+    match Reader::open(state) {
+        // The next run brings an older ledger up to date.
+        Ok(_) | Err(OpenProblem::Absent { .. } | OpenProblem::Older { .. }) => Vec::new(),
+        Err(problem) => vec![Diagnosis::new(problem.to_string())],
+    }
+}
+
+async fn check_parts(project: &Project, scratch: &Path, found: &mut Vec<Diagnosis>) -> Result<Option<String>> {
+    let notes = Notes::new(false);
+    let host = Host::open(HostParts { project, state: scratch, registry: None }, &notes).await?;
+    let built = built(project, found)?;
+    let installed = install(&host, project, &built, &notes, found).await;
+    let runner = host.runner(project);
+    // Without its agents a workflow has no types to be checked against, so every mistake would be told twice.
+    let summary = if installed {
+        match workflow::load(project, runner.as_ref(), &host.served) {
+            Ok((workflow, warnings)) => {
+                found.extend(warnings);
+                found.extend(input_problem(project, &workflow));
+                Some(summary(project, &host, &workflow))
+            }
+            Err(wrong) => {
+                found.extend(wrong);
+                None
+            }
+        }
+    } else {
+        None
+    };
+    host.close()?;
+    Ok(summary)
+}
+
+/// Finds the components of source agents as they were last built.
+fn built(project: &Project, found: &mut Vec<Diagnosis>) -> Result<BTreeMap<AgentName, Component>> {
+    let paths = build::find_built(&wire::sources(project))?;
+    let mut built = BTreeMap::new();
+    for agent in &project.agents {
+        let Origin::Source(_) = agent.origin else { continue };
+        match paths.get(&agent.name).map(|path| Component::read(path)) {
+            Some(Ok(component)) => {
+                built.insert(agent.name.clone(), component);
+            }
+            Some(Err(error)) => found.push(Diagnosis::new(format!("the component of agent `{}` cannot be read: {error}", agent.name))),
+            None => {
+                let diagnosis = Diagnosis::new(format!("agent `{}` is not built yet", agent.name));
+                found.push(diagnosis.with_help(format!("run `bailiwick build {}`: it runs the agents' build scripts and macros natively", crate::text::path(&project.root))));
+            }
+        }
+    }
+    Ok(built)
+}
+
+/// Installs every agent that can be, and says of the others why not.
+async fn install(host: &Host, project: &Project, built: &BTreeMap<AgentName, Component>, notes: &Notes, found: &mut Vec<Diagnosis>) -> bool {
+    let preparing = notes.work("checking agents", false);
+    let mut all = true;
+    for agent in &project.agents {
+        preparing.set(agent.name.as_str());
+        if matches!(agent.origin, Origin::Source(_)) && !built.contains_key(&agent.name) {
+            all = false;
+        } else if let Err(fault) = host.install_named(project, agent, built, notes).await {
+            found.extend(fault.diagnoses);
+            all = false;
+        }
+    }
+    preparing.finish(None);
+    all
+}
+
+/// Checks the project's default input against the workflow's schema.
+fn input_problem(project: &Project, workflow: &CheckedWorkflow) -> Option<Diagnosis> {
+    let source = match project.read(project.input.as_deref()?) {
+        Ok(source) => source,
+        Err(diagnosis) => return Some(diagnosis),
+    };
+    let input = match super::parse_json(&source) {
+        Ok(input) => input,
+        Err(fault) => return fault.diagnoses.into_iter().next(),
+    };
+    // As a run does it: formats count, and patterns are linear in time.
+    let options = jsonschema::options().should_validate_formats(true).with_pattern_options(jsonschema::PatternOptions::regex());
+    let message = match options.build(&workflow.plan().input_schema) {
+        Ok(validator) => {
+            let error = validator.iter_errors(&input).next()?;
+            let field = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
+            if field.is_empty() { error.to_string() } else { format!("field `{field}`: {error}") }
+        }
+        Err(error) => error.to_string(),
+    };
+    Some(Diagnosis::new(format!("the input does not fit its schema: {message}")).in_file(&source))
+}
+
+fn summary(project: &Project, host: &Host, workflow: &CheckedWorkflow) -> String {
+    format!(
+        "{} agents (as last built or installed), {} connectors, workflow {} {} with {} steps, plan {}",
+        project.agents.len(),
+        host.served.connectors.len(),
+        workflow.plan().workflow,
+        workflow.plan().version,
+        workflow.order().len(),
+        workflow.compiled().digest()
+    )
+}

@@ -8,7 +8,7 @@ mod new;
 mod run;
 mod try_agent;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bailiwick_core::policy::Requester;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::args::{Agents, Command, Ledger, New, Place};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
-use crate::project::{PROJECT_FILE, Project, is_requester};
+use crate::project::{Project, is_requester};
 
 /// Does what the command line asks for.
 ///
@@ -70,9 +70,4 @@ fn parse_json(source: &Source) -> Result<Value> {
         let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
         Fault::bad_input(Diagnosis::new(format!("the input is no JSON: {message}")).at(source, at..at))
     })
-}
-
-/// Whether a path is a project's folder or file; for messages that say what to name.
-fn is_project(path: &Path) -> bool {
-    path.join(PROJECT_FILE).is_file()
 }

@@ -1,2 +1,177 @@
-use crate::exit::Exit; use crate::fault::Result;
-pub fn run(_: &crate::args::RunArgs) -> Result<Exit> { Ok(Exit::Done) }
+//! `bailiwick run`.
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bailiwick_core::event::{Event, FailureClass, Outcome};
+use bailiwick_core::ids::RunId;
+use bailiwick_core::policy::Requester;
+use bailiwick_orchestrator::{CheckedWorkflow, Observer, Options, Orchestrator, RunReport, RunRequest};
+use serde_json::{Value, json};
+
+use crate::args::RunArgs;
+use crate::display::{self, Notes, Progress};
+use crate::exit::Exit;
+use crate::fault::{Diagnosis, Fault, Result, Source};
+use crate::project::{Project, read_named};
+use crate::wire::{self, Host, HostParts};
+use crate::{text, workflow};
+
+/// Runs a project's workflow.
+pub fn run(args: &RunArgs) -> Result<Exit> {
+    let project = Project::load(&args.project, args.state.as_deref())?;
+    let source = input(args, &project)?;
+    let input = super::parse_json(&source)?;
+    let requester = super::requester(&project, args.requester.as_deref())?;
+    let notes = Notes::new(args.quiet);
+    let built = if project.development { wire::build_sources(&project, &notes)? } else { Default::default() };
+    let report = wire::io_runtime()?.block_on(async {
+        let host = Host::open(HostParts { project: &project, state: &project.state, registry: None }, &notes).await?;
+        let done = async {
+            host.install(&project, &built, &notes).await?;
+            let runner = host.runner(&project);
+            let loaded = workflow::load(&project, runner.as_ref(), &host.served).map_err(Fault::bad_project)?;
+            let (workflow, warnings) = loaded;
+            display::diagnoses(&warnings);
+            execute(&host, &project, workflow, input, requester, &notes).await
+        }
+        .await;
+        host.close()?;
+        done
+    })?;
+    conclude(args, &project, &source, &report)
+}
+
+/// Reads the input: the file of the command line, or the project's.
+fn input(args: &RunArgs, project: &Project) -> Result<Source> {
+    match (&args.input, &project.input) {
+        (Some(path), _) => read_named(path),
+        (None, Some(path)) => project.read(path).map_err(Fault::bad_input),
+        (None, None) => {
+            let diagnosis = Diagnosis::new("there is no input");
+            Err(Fault::bad_input(diagnosis.with_help("pass `--input FILE`, or name a default: `input = \"FILE\"` in `[project]`".to_owned())))
+        }
+    }
+}
+
+async fn execute(host: &Host, project: &Project, workflow: CheckedWorkflow, input: Value, requester: Requester, notes: &Notes) -> Result<RunReport> {
+    let orchestrator = Orchestrator::new(host.runner(project), host.recorder(), Options::default());
+    let watch = Watch::start(notes, &workflow);
+    let request =
+        RunRequest { workflow: Arc::new(workflow), input, requester: Arc::new(requester), run_id: RunId::fresh(), limits: project.limits };
+    let run_id = request.run_id.clone();
+    let observer: Arc<dyn Observer> = watch.observer();
+    let report = tokio::select! {
+        report = orchestrator.run(request, observer) => Ok(report),
+        // Dropping the run ends its tasks; what they did is on record.
+        _ = tokio::signal::ctrl_c() => Err(Fault {
+            exit: Exit::Failed,
+            diagnoses: vec![Diagnosis::new(format!("run {run_id} was stopped")).with_help(format!("`bailiwick ledger show --run {run_id}` shows how far it came"))],
+        }),
+    };
+    watch.finish();
+    report
+}
+
+/// Shows events on a thread of its own, so that a slow terminal holds no run up.
+struct Watch {
+    sender: Sender<Event>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Hands events on. A run has a bounded number of them, so the channel needs no bound of its own.
+struct Forward(Mutex<Sender<Event>>);
+
+impl Observer for Forward {
+    fn happened(&self, _: Duration, event: &Event) {
+        // Answers can be large and are not shown.
+        let event = match event {
+            Event::StepAnswered { step, attempt, answer } => {
+                let mut answer = answer.clone();
+                answer.output = Value::Null;
+                Event::StepAnswered { step: step.clone(), attempt: *attempt, answer }
+            }
+            other => other.clone(),
+        };
+        // Nobody watches any more: nothing is lost but the display.
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).send(event);
+    }
+}
+
+impl Watch {
+    fn start(notes: &Notes, workflow: &CheckedWorkflow) -> Self {
+        let (sender, receiver) = channel::<Event>();
+        let mut progress = Progress::new(notes, workflow.plan(), workflow.order());
+        let show = move || {
+            receiver.iter().for_each(|event| progress.show(&event));
+            progress.finish();
+        };
+        // Without a thread there is no display; the run goes on.
+        Self { sender, thread: std::thread::Builder::new().name("display".to_owned()).spawn(show).ok() }
+    }
+
+    fn observer(&self) -> Arc<dyn Observer> {
+        Arc::new(Forward(Mutex::new(self.sender.clone())))
+    }
+
+    /// Waits until the last event is shown. The run's own sender is gone when its future is.
+    fn finish(self) {
+        drop(self.sender);
+        if let Some(thread) = self.thread {
+            // A panic of the display is no failure of the run.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Gives the exit code of an outcome.
+fn exit_of(report: &RunReport) -> Exit {
+    match &report.outcome {
+        Outcome::Done => Exit::Done,
+        Outcome::Partial => Exit::Partial,
+        Outcome::Failed { class, .. } => match class {
+            FailureClass::Internal => Exit::Internal,
+            FailureClass::Input
+            | FailureClass::Planning
+            | FailureClass::Expression
+            | FailureClass::AgentFault
+            | FailureClass::Upstream
+            | FailureClass::Limit
+            | FailureClass::Denied
+            | FailureClass::NeedsHuman
+            | FailureClass::Ledger => Exit::Failed,
+        },
+    }
+}
+
+/// Prints the result and the account.
+fn conclude(args: &RunArgs, project: &Project, source: &Source, report: &RunReport) -> Result<Exit> {
+    // Refused before anything began: the input is at fault, not the run.
+    if let (Outcome::Failed { class: FailureClass::Input, message }, true) = (&report.outcome, report.steps.is_empty()) {
+        return Err(Fault::bad_input(Diagnosis::new(message.clone()).in_file(source)));
+    }
+    let exit = exit_of(report);
+    if args.json {
+        display::print_json(&document(exit, report));
+        return Ok(exit);
+    }
+    display::print_result(report);
+    if !args.quiet {
+        display::print_account(report);
+        let place = match &args.state {
+            Some(state) => format!("--state {}", text::path(state)),
+            None => format!("--project {}", text::path(&project.root)),
+        };
+        display::print(&format!("\nrun {}", report.run));
+        display::print(&format!("its records: bailiwick ledger show --run {} {place}", report.run));
+    }
+    Ok(exit)
+}
+
+/// The document of `--json`: how it ended, the result, and the account without the result.
+fn document(exit: Exit, report: &RunReport) -> Value {
+    let mut account = json!(report);
+    let result = account.as_object_mut().and_then(|account| account.remove("output"));
+    json!({ "exit": exit.name(), "run": report.run, "result": result, "account": account })
+}

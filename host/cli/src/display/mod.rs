@@ -11,7 +11,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-pub use account::print_account;
+pub use account::{print_account, print_result};
 pub use notes::{Notes, Work};
 pub use progress::Progress;
 pub use result::{print_block, print_value};

@@ -28,9 +28,8 @@ struct Line {
 }
 
 impl Progress {
-    /// Makes a line for each step, in an order in which they can run.
-    pub fn new(notes: &Notes, plan: &Plan) -> Self {
-        let order = in_order(plan);
+    /// Makes a line for each step, in the given order.
+    pub fn new(notes: &Notes, plan: &Plan, order: &[StepPath]) -> Self {
         let width = order.iter().map(|step| console::measure_text_width(step.as_str())).max().unwrap_or(0);
         let mut progress = Self { notes: notes.clone(), lines: BTreeMap::new(), width };
         for step in order {
@@ -113,20 +112,4 @@ fn words(event: &Event) -> Option<Said> {
         Event::StepSkipped { reason, stand_in: None, .. } => said(Phase::Over, format!("skipped: {reason}")),
         Event::StepSkipped { reason, stand_in: Some(_), .. } => said(Phase::Over, format!("skipped: {reason}; a stand-in is used")),
     }
-}
-
-/// Gives the steps so that each comes after those that it needs; names decide between equals.
-fn in_order(plan: &Plan) -> Vec<&StepPath> {
-    let mut order: Vec<&StepPath> = Vec::new();
-    // Each round places at least one step of a plan without cycles, so as many rounds as steps are enough.
-    for _ in 0..plan.nodes.len() {
-        let ready: Vec<&StepPath> = plan
-            .nodes
-            .iter()
-            .filter(|(step, node)| !order.contains(step) && node.needs().keys().all(|needed| order.contains(&needed)))
-            .map(|(step, _)| step)
-            .collect();
-        order.extend(ready);
-    }
-    order
 }

@@ -3,10 +3,10 @@
 mod limits;
 mod parsed;
 mod resolved;
+#[cfg(test)]
 mod schema;
 mod validated;
 
 pub use limits::narrower;
-pub use parsed::ProjectFile;
-pub use resolved::{Component, Origin, PROJECT_FILE, Project, ProjectAgent, read_named};
-pub use validated::{is_name, is_requester};
+pub use resolved::{Component, Origin, Project, ProjectAgent, read_named};
+pub use validated::is_requester;
