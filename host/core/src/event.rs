@@ -367,7 +367,10 @@ mod tests {
     fn events_are_json_with_their_name_as_tag() {
         let event = Event::StepSkipped { step: "mail".into(), reason: SkipReason::NeedsFailed { step: "record".into() }, stand_in: None };
         let value = serde_json::to_value(&event).unwrap();
-        assert_eq!(value, json!({"event": "step-skipped", "step": "mail", "reason": {"needs-failed": {"step": "record"}}, "stand-in": null}));
+        assert_eq!(
+            value,
+            json!({"event": "step-skipped", "step": "mail", "reason": {"needs-failed": {"step": "record"}}, "stand-in": null})
+        );
         assert_eq!(serde_json::from_value::<Event>(value).unwrap(), event);
     }
 

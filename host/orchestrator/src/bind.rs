@@ -48,13 +48,7 @@ fn bind(grant: &CompiledGrant, index: usize, variables: &dyn Variables) -> Resul
         }
     };
     let template = &grant.template;
-    Ok(GrantRequest {
-        operation: template.operation.clone(),
-        conditions,
-        owner,
-        budgets: template.budgets,
-        delegable: template.delegable,
-    })
+    Ok(GrantRequest { operation: template.operation.clone(), conditions, owner, budgets: template.budgets, delegable: template.delegable })
 }
 
 fn bind_condition(condition: &CompiledCondition, variables: &dyn Variables, place: &str) -> Result<Condition, Cause> {

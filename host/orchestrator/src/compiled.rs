@@ -97,7 +97,8 @@ impl Compiled {
         let mut steps = BTreeMap::new();
         for (name, node) in &plan.nodes {
             let Node::Agent(node) = node;
-            let compiled = compile_step(&scope, node).map_err(|(place, message)| PlanProblem::at(format!("step `{name}`, {place}"))(message))?;
+            let compiled =
+                compile_step(&scope, node).map_err(|(place, message)| PlanProblem::at(format!("step `{name}`, {place}"))(message))?;
             steps.insert(name.clone(), compiled);
         }
         let input = Schema::compile(&plan.input_schema).map_err(PlanProblem::at("input schema"))?;

@@ -13,9 +13,7 @@ pub(crate) fn to_text(template: &Template) -> ValueTemplate {
         Template::Literal(value) => ValueTemplate::Value(value.as_ref().clone()),
         Template::Expression(program) => ValueTemplate::Expression(program.source().trim().to_owned()),
         Template::List(items) => ValueTemplate::List(items.iter().map(to_text).collect()),
-        Template::Object(entries) => {
-            ValueTemplate::Object(entries.iter().map(|(name, value)| (name.clone(), to_text(value))).collect())
-        }
+        Template::Object(entries) => ValueTemplate::Object(entries.iter().map(|(name, value)| (name.clone(), to_text(value))).collect()),
     }
 }
 

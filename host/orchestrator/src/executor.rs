@@ -95,7 +95,7 @@ impl Orchestrator {
             Err(message) => return report::refused(&request, Outcome::Failed { class: FailureClass::Input, message }),
         };
         match Drive::new(self, &request, subject, observer) {
-            Ok(drive) => drive.to_end().await,
+            Ok(drive) => drive.run().await,
             Err(message) => report::refused(&request, Outcome::Failed { class: FailureClass::Internal, message }),
         }
     }

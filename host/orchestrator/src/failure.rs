@@ -9,7 +9,8 @@ use bailiwick_core::runner::{Answer, EndReason, FailureKind, TaskOutcome, TaskRe
 use crate::compiled::CompiledStep;
 
 /// Results of calls of which it is certain that nothing happened outside.
-const NOTHING_HAPPENED: &[&str] = &["denied", "revoked", "budget", "needs-approval", "invalid", "not-found", "conflict", "rate-limited", "unavailable"];
+const NOTHING_HAPPENED: &[&str] =
+    &["denied", "revoked", "budget", "needs-approval", "invalid", "not-found", "conflict", "rate-limited", "unavailable"];
 /// Those of them that the gate gives before any connector is called.
 const NEVER_LEFT: &[&str] = &["denied", "revoked", "budget", "needs-approval"];
 
@@ -56,7 +57,12 @@ fn class_of_kind(kind: FailureKind, report: &TaskReport) -> FailureClass {
 /// Finds an operation that may have happened and whose repeat nobody would recognise.
 fn unrepeatable(step: &CompiledStep, report: &TaskReport) -> Option<String> {
     let is_unrepeatable = |grant: &&GrantTemplate| grant.effect != Effect::Read && matches!(grant.dedupe, None | Some(Dedupe::None));
-    step.node.may.iter().filter(is_unrepeatable).map(|grant| grant.operation.to_short()).find(|operation| may_have_happened(operation, report))
+    step.node
+        .may
+        .iter()
+        .filter(is_unrepeatable)
+        .map(|grant| grant.operation.to_short())
+        .find(|operation| may_have_happened(operation, report))
 }
 
 fn may_have_happened(operation: &str, report: &TaskReport) -> bool {

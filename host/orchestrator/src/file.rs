@@ -26,8 +26,31 @@ const LIMIT_KEYS: &[&str] = &["fuel", "memory", "table-elements", "host-calls", 
 
 /// Words that a step cannot have as its name: they mean something else in expressions.
 const RESERVED: &[&str] = &[
-    "input", "subject", "steps", "run", "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if",
-    "import", "let", "loop", "package", "namespace", "return", "var", "void", "while",
+    "input",
+    "subject",
+    "steps",
+    "run",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 /// A workflow file.
@@ -134,7 +157,11 @@ fn check_step_name(problems: &mut Problems, name: &str, span: &Range<usize>) {
         let help = format!("begin with a lower-case letter and go on with such letters, digits and `_`, at most {MAX_NAME_BYTES} in all");
         problems.error(span, format!("`{name}` cannot be the name of a step: expressions mention it"), help);
     } else if RESERVED.contains(&name) {
-        problems.error(span, format!("`{name}` cannot be the name of a step: it means something else in expressions"), "choose another name".to_owned());
+        problems.error(
+            span,
+            format!("`{name}` cannot be the name of a step: it means something else in expressions"),
+            "choose another name".to_owned(),
+        );
     }
 }
 

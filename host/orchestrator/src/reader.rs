@@ -125,7 +125,11 @@ pub(crate) fn duration(problems: &mut Problems, node: &Node) -> Option<Span> {
     if let Kind::Scalar { text, style } = &node.kind
         && matches!(Scalar::of(text, *style), Scalar::Int(_) | Scalar::Float(_))
     {
-        problems.error(&node.span, format!("a span of time has a unit, found `{text}`"), format!("write for example `{text}ms` or `{text}s`"));
+        problems.error(
+            &node.span,
+            format!("a span of time has a unit, found `{text}`"),
+            format!("write for example `{text}ms` or `{text}s`"),
+        );
         return None;
     }
     let span: Spanned<Span> = parsed(problems, node, "a span of time", "write for example `800ms` or `30s`")?;
@@ -214,7 +218,7 @@ pub(crate) fn json(problems: &mut Problems, node: &Node) -> Option<Value> {
 fn scalar(problems: &mut Problems, node: &Node, text: &str, style: Style) -> Option<Value> {
     match Scalar::of(text, style) {
         // `a:` with nothing behind it is more often forgotten than meant.
-        Scalar::Null if text.is_empty() => {
+        Scalar::Null if node.span.is_empty() => {
             problems.error(&node.span, "there is no value here", "write `null` where nothing is meant".to_owned());
             None
         }

@@ -3,6 +3,7 @@
 //! It touches no clock, no disk and no randomness, and it is a function of the state: asked twice, it says the same twice. What it says is a
 //! command; what comes of a command is an event, and only events change the state.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::event::{Cause, Event, Failure, FailureClass, Outcome, SkipReason, StandInBy};
@@ -12,7 +13,6 @@ use bailiwick_core::limits::Span;
 use bailiwick_core::plan::{Edge, OnError, StepLimits};
 use bailiwick_core::run::{Phase, RunHead, RunState, StepState};
 use serde_json::Value;
-use std::sync::Arc;
 
 use crate::bind;
 use crate::card;
@@ -136,9 +136,7 @@ impl Stepper<'_> {
                 let message = format!("a yes or no is needed, found {other}");
                 Some(failed(name, state, Cause::Expression { place: "when".to_owned(), message }))
             }
-            Some(Err(error)) => {
-                Some(failed(name, state, Cause::Expression { place: "when".to_owned(), message: error.to_string() }))
-            }
+            Some(Err(error)) => Some(failed(name, state, Cause::Expression { place: "when".to_owned(), message: error.to_string() })),
         }
     }
 
@@ -240,6 +238,3 @@ fn failed(name: &StepPath, state: &StepState, cause: Cause) -> Command {
     let failure = Failure { class, cause, unrepeatable: None };
     Command::Record(Event::AttemptFailed { step: name.clone(), attempt: state.attempts + 1, failure })
 }
-
-#[cfg(test)]
-mod tests;

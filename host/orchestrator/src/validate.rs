@@ -1,5 +1,6 @@
 //! Validation of values against JSON schemas.
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
@@ -19,7 +20,10 @@ impl Schema {
     /// What is wrong with the schema.
     pub(crate) fn compile(schema: &Value) -> Result<Self, String> {
         let options = jsonschema::options().should_validate_formats(true).with_pattern_options(PatternOptions::regex());
-        options.build(schema).map(Self).map_err(|error| shown(&error.to_string()))
+        options.build(schema).map(Self).map_err(|error| match error.kind() {
+            ValidationErrorKind::Referencing(_) => "a `$ref` leads nowhere in it, or out of it: nothing is fetched".to_owned(),
+            _ => shown(&error.to_string()),
+        })
     }
 
     /// Checks a value.

@@ -74,13 +74,18 @@ fn check_import(problems: &mut Problems, file: &GrantFile<'_>, info: Option<&Age
 /// What is imported and not granted is denied; where the agent also says that it wants it, that is probably forgotten.
 fn warn_of_ungranted(problems: &mut Problems, step: &StepFile<'_>, info: Option<&AgentInfo>, known: &Known<'_>, given: &[Arc<Operation>]) {
     let Some(info) = info else { return };
-    for wanted in &info.wants {
-        let Ok(operation) = known.catalog.resolve(wanted) else { continue };
-        if !step.may.iter().any(|grant| grant.call.value == *operation.short) && !given.iter().any(|other| other.id == operation.id) {
-            let message = format!("agent `{}` wants `{}` and is not granted it: every call will be denied", info.name, operation.short);
-            problems.warning(&step.agent.span, message, format!("add `- call: {}` under `may:` if the step needs it", operation.short));
-        }
+    let wanted = info.wants.iter().filter_map(|wanted| known.catalog.resolve(wanted).ok());
+    let missing: Vec<String> = wanted
+        .filter(|wanted| !given.iter().any(|other| other.id == wanted.id))
+        .map(|operation| format!("`{}`", operation.short))
+        .collect();
+    // Where a grant could not be read, it may be the missing one.
+    if missing.is_empty() || given.len() < step.may.len() {
+        return;
     }
+    let message =
+        format!("agent `{}` wants {}, which the step does not grant: every such call will be denied", info.name, missing.join(", "));
+    problems.warning(&step.agent.span, message, "add what the step needs under `may:`".to_owned());
 }
 
 struct GrantCheck<'c, 'n> {
@@ -107,12 +112,12 @@ impl<'n> GrantCheck<'_, 'n> {
                 conditions.insert(path.value.clone(), bound);
             }
         }
-        let owner = self.owner(&conditions);
-        // Where a path is wrong already, saying that its argument is missing would be a second word about the same mistake.
+        // Where something is wrong already, what follows from it would be a second word about the same mistake.
         if self.problems.errors() == before {
             self.check_roles(&conditions);
             self.check_coverage(&conditions);
         }
+        let owner = if self.problems.errors() == before { self.owner(&conditions) } else { None };
         let default = Budgets::default_for(self.operation.spec.effect);
         let conditions = conditions.into_iter().map(|(path, bound)| (path, bound.into_iter().map(|bound| bound.kind).collect()));
         Some(GrantTemplate {
@@ -150,7 +155,9 @@ impl<'n> GrantCheck<'_, 'n> {
             let names = signature.params.iter().map(|(name, _)| name.as_str());
             let first = segments.first().map_or("", String::as_str);
             let (message, help) = match signature.params.iter().any(|(name, _)| name == first) {
-                true => (format!("argument `{first}` of `{short}` has no field `{}`", segments.get(1..).unwrap_or_default().join(".")), None),
+                true => {
+                    (format!("argument `{first}` of `{short}` has no field `{}`", segments.get(1..).unwrap_or_default().join(".")), None)
+                }
                 false => (format!("`{short}` has no argument `{first}`"), Some(suggest::help(first, names))),
             };
             self.problems.error(&path.span, message, help);
@@ -249,7 +256,9 @@ impl<'n> GrantCheck<'_, 'n> {
     fn subject_is_bound(&self, conditions: &BTreeMap<FieldPath, Vec<Bound<'n>>>) -> bool {
         self.operation.spec.subject.iter().any(|path| {
             let bound = conditions.get(path).into_iter().flatten();
-            bound.filter(|bound| matches!(bound.kind, ConditionTemplate::Equals(_))).any(|bound| bound.template.as_ref().is_some_and(is_subject))
+            bound
+                .filter(|bound| matches!(bound.kind, ConditionTemplate::Equals(_)))
+                .any(|bound| bound.template.as_ref().is_some_and(is_subject))
         })
     }
 
@@ -282,12 +291,17 @@ impl<'n> GrantCheck<'_, 'n> {
         for (node, template) in bound.iter().filter_map(|bound| Some((bound.node?, bound.template.as_ref()?))) {
             let mentions = template.mentions();
             if let Some(mention) = mentions.iter().find(|mention| self.scope.is_step(&mention.root) || mention.root == "steps") {
-                let source = std::iter::once(mention.root.as_str()).chain(mention.path.iter().map(String::as_str)).collect::<Vec<_>>().join(".");
+                let source =
+                    std::iter::once(mention.root.as_str()).chain(mention.path.iter().map(String::as_str)).collect::<Vec<_>>().join(".");
                 let message = format!("the {role} `{path}` of `{}` would come from an agent's answer, `{source}`", self.operation.short);
                 let help = "bind it to `subject` or to `input.…`, or let a rule or a person decide it outside of this run".to_owned();
                 self.problems.error(&node.span, message, help);
-            } else if role == ArgumentRole::Subject && self.file.owner.is_none() && mentions.iter().any(|mention| mention.root != "subject") {
-                let message = format!("the subject `{path}` of `{}` is bound to something else than the run's subject", self.operation.short);
+            } else if role == ArgumentRole::Subject
+                && self.operation.spec.owner.is_none()
+                && mentions.iter().any(|mention| mention.root != "subject")
+            {
+                let message =
+                    format!("the subject `{path}` of `{}` is bound to something else than the run's subject", self.operation.short);
                 let help = match self.scope.has_subject() {
                     true => "bind it to `\"${ subject }\"`",
                     false => "add `subject:` to the workflow and bind it to `\"${ subject }\"`",
@@ -301,8 +315,11 @@ impl<'n> GrantCheck<'_, 'n> {
     fn check_coverage(&mut self, conditions: &BTreeMap<FieldPath, Vec<Bound<'n>>>) {
         let operation = self.operation;
         for (name, ty) in &operation.signature.params {
-            let missing = uncovered(&mut vec![name.clone()], ty, conditions);
-            for path in missing {
+            for path in uncovered(&mut vec![name.clone()], ty, conditions) {
+                if operation.spec.bound_arguments().any(|(_, bound)| bound.to_string() == path) {
+                    // Said already, and with what it has to be bound to.
+                    continue;
+                }
                 let message = format!("argument `{path}` of `{}` is not mentioned, so every call would be refused", operation.short);
                 self.problems.error(&self.file.call.span, message, format!("add `{path}: any` under `where:`, or a condition"));
             }

@@ -150,7 +150,11 @@ pub(crate) fn check(problems: &mut Problems, step: &ResolvedStep<'_, '_>, known:
     let when = file.when.as_ref().zip(file.when_node).and_then(|(source, node)| {
         let program = Expressions::new(problems, &env).program(node, source)?;
         if let Some(mismatch) = Type::Bool.mismatch(program.ty()) {
-            problems.error(&source.span, format!("`when` is a yes or no: {mismatch}"), "compare it, for example with `== true`".to_owned());
+            let help = match program.ty() {
+                Type::Nullable(_) => "say what null means, for example with `== true`",
+                _ => "compare it with something",
+            };
+            problems.error(&source.span, format!("`when` is a yes or no: {mismatch}"), help.to_owned());
         }
         add_edges(problems, scope, node, program.mentions(), &mut needs);
         Some(program.source().trim().to_owned())
@@ -258,7 +262,12 @@ fn warn_of_unrepeatable(problems: &mut Problems, step: &ResolvedStep<'_, '_>, ma
     let escalates = step.file.on_error.iter().any(|remedy| matches!(remedy.kind, OnErrorKind::Escalate { .. }));
     let unrepeatable = may.iter().find(|grant| grant.effect != Effect::Read && matches!(grant.dedupe, None | Some(Dedupe::None)));
     if let (Some(retry), Some(grant), false) = (retry, unrepeatable, escalates) {
-        let message = format!("nothing is tried again once `{}` may have happened: a repeat would not be recognised", grant.operation.to_short());
-        problems.warning(&retry.span, message, "add `- escalate: { queue: … }` as the last entry, so that a person decides then".to_owned());
+        let message =
+            format!("nothing is tried again once `{}` may have happened: a repeat would not be recognised", grant.operation.to_short());
+        problems.warning(
+            &retry.span,
+            message,
+            "add `- escalate: { queue: … }` as the last entry, so that a person decides then".to_owned(),
+        );
     }
 }

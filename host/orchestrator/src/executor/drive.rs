@@ -98,7 +98,7 @@ impl Drive {
         })
     }
 
-    pub(crate) async fn to_end(mut self) -> RunReport {
+    pub(crate) async fn run(mut self) -> RunReport {
         let broken = self.drive().await.err();
         // Where the run cannot go on, nothing of it may go on either.
         self.work.shutdown().await;
@@ -150,12 +150,7 @@ impl Drive {
 
     async fn start(&mut self, order: TaskOrder) -> Result<(), Broken> {
         let task = TaskId::fresh();
-        let event = Event::TaskStarted {
-            step: order.step.clone(),
-            attempt: order.attempt,
-            task: task.clone(),
-            agent: order.agent.clone(),
-        };
+        let event = Event::TaskStarted { step: order.step.clone(), attempt: order.attempt, task: task.clone(), agent: order.agent.clone() };
         // The task exists in the ledger before it exists.
         self.happen(event, None).await?;
         let spec = self.spec(order, task);
@@ -278,7 +273,14 @@ impl Drive {
         }
     }
 
-    fn append(&self, kind: RecordKind, context: RecordContext, fields: Fields, part: &'static str, value: Value) -> Result<Seq, LedgerFailure> {
+    fn append(
+        &self,
+        kind: RecordKind,
+        context: RecordContext,
+        fields: Fields,
+        part: &'static str,
+        value: Value,
+    ) -> Result<Seq, LedgerFailure> {
         let payload = Payload { subject: self.subject.clone(), parts: vec![(part, Arc::new(value))] };
         self.orchestrator.recorder.append(Draft { kind, context: Arc::new(context), fields, payload: Some(payload) })
     }

@@ -13,6 +13,8 @@ pub(crate) struct StepTrace {
     pub attempts: Vec<AttemptTrace>,
     /// When the step was settled.
     pub settled: Option<Duration>,
+    /// As which of all steps it was settled: times can be the same, the order is one.
+    pub place: usize,
 }
 
 /// The times of one attempt that was handed to an agent.
@@ -37,6 +39,7 @@ impl Trace {
     /// Notes an event.
     pub(crate) fn note(&mut self, at: Duration, event: &Event) {
         let Some(step) = event.step() else { return };
+        let place = self.steps.values().filter(|trace| trace.settled.is_some()).count();
         let trace = self.steps.entry(step.clone()).or_default();
         match event {
             Event::TaskStarted { attempt, agent, .. } => {
@@ -44,6 +47,7 @@ impl Trace {
             }
             Event::StepAnswered { .. } | Event::StoodIn { .. } | Event::StepFailed { .. } | Event::StepSkipped { .. } => {
                 trace.settled = Some(at);
+                trace.place = place;
             }
             _ => {}
         }

@@ -66,19 +66,10 @@ fn read_retry<'n>(problems: &mut Problems, node: &Node) -> Option<OnErrorKind<'n
     let view = MapView::of(problems, node, "`retry`", &["on", "max", "backoff", "jitter"])?;
     let max = view.required(problems, "max", "`retry`", "say how many further attempts: `max: 2`");
     let max = max.and_then(|node| reader::whole(problems, node, "`max`", 1, MAX_RETRIES));
-    let backoff = match view.get("backoff") {
-        Some(node) => reader::duration(problems, node)?,
-        None => DEFAULT_BACKOFF,
-    };
-    let jitter = match view.get("jitter") {
-        Some(node) => reader::boolean(problems, node, "`jitter`")?,
-        None => true,
-    };
-    let on = match view.get("on") {
-        Some(node) => read_on(problems, node)?,
-        None => vec![RetryOn::Retryable],
-    };
-    Some(OnErrorKind::Retry { on, max: u32::try_from(max?).ok()?, backoff, jitter })
+    let backoff = view.get("backoff").map_or(Some(DEFAULT_BACKOFF), |node| reader::duration(problems, node));
+    let jitter = view.get("jitter").map_or(Some(true), |node| reader::boolean(problems, node, "`jitter`"));
+    let on = view.get("on").map_or_else(|| Some(vec![RetryOn::Retryable]), |node| read_on(problems, node));
+    Some(OnErrorKind::Retry { on: on?, max: u32::try_from(max?).ok()?, backoff: backoff?, jitter: jitter? })
 }
 
 fn read_on(problems: &mut Problems, node: &Node) -> Option<Vec<RetryOn>> {

@@ -19,12 +19,13 @@ pub(crate) fn critical(plan: &Plan, trace: &Trace) -> Vec<PathEntry> {
         path.push(found);
         next = latest(waited_for(plan, trace, &step).into_iter());
     }
+    let mut path: Vec<PathEntry> = path.into_iter().map(|found| found.entry).collect();
     path.reverse();
     path
 }
 
 /// The steps with attempts that a step waited for, looking through those that were skipped.
-fn waited_for(plan: &Plan, trace: &Trace, step: &StepPath) -> Vec<PathEntry> {
+fn waited_for(plan: &Plan, trace: &Trace, step: &StepPath) -> Vec<Settled> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::from([step]);
     let mut open = vec![step];
@@ -42,14 +43,22 @@ fn waited_for(plan: &Plan, trace: &Trace, step: &StepPath) -> Vec<PathEntry> {
     found
 }
 
-fn entry(trace: &Trace, step: &StepPath) -> Option<PathEntry> {
-    let times = trace.steps.get(step)?;
-    let (start, end) = (times.attempts.first()?.start, times.settled?);
-    Some(PathEntry { step: step.clone(), start_us: micros(start), end_us: micros(end) })
+/// A step with attempts, and as which of all it was settled.
+struct Settled {
+    step: StepPath,
+    place: usize,
+    entry: PathEntry,
 }
 
-fn latest(entries: impl Iterator<Item = PathEntry>) -> Option<PathEntry> {
-    entries.max_by(|a, b| a.end_us.cmp(&b.end_us).then_with(|| b.step.cmp(&a.step)))
+fn entry(trace: &Trace, step: &StepPath) -> Option<Settled> {
+    let times = trace.steps.get(step)?;
+    let (start, end) = (times.attempts.first()?.start, times.settled?);
+    let entry = PathEntry { step: step.clone(), start_us: micros(start), end_us: micros(end) };
+    Some(Settled { step: step.clone(), place: times.place, entry })
+}
+
+fn latest(found: impl Iterator<Item = Settled>) -> Option<Settled> {
+    found.max_by_key(|settled| settled.place)
 }
 
 /// Splits the total. Where clocks disagree by a little, the host's share takes it.
@@ -126,14 +135,15 @@ mod tests {
                 log: Vec::new(),
             }),
         };
-        let settled = times.last().map(|(_, end)| Duration::from_micros(end + 1));
-        StepTrace { attempts: times.iter().enumerate().map(attempt).collect(), settled }
+        let end = times.last().map_or(0, |(_, end)| end + 1);
+        let settled = Some(Duration::from_micros(end));
+        StepTrace { attempts: times.iter().enumerate().map(attempt).collect(), settled, place: usize::try_from(end).unwrap() }
     }
 
     #[test]
     fn the_path_goes_through_what_was_waited_for_longest() {
         let plan = plan(&[("a", &[]), ("b", &[]), ("skipped", &["a", "b"]), ("mail", &["skipped"]), ("side", &[])]);
-        let skipped = StepTrace { attempts: Vec::new(), settled: Some(Duration::from_micros(60)) };
+        let skipped = StepTrace { attempts: Vec::new(), settled: Some(Duration::from_micros(60)), place: 60 };
         let steps: BTreeMap<StepPath, StepTrace> = [
             ("a".into(), ran(&[(10, 30)])),
             ("b".into(), ran(&[(10, 20), (40, 50)])),

@@ -1,21 +1,17 @@
 //! The returns sample: its workflow as it is, agents by script.
 
-mod support;
-#[path = "support/returns.rs"]
-mod returns;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::returns::{Acts, not_found, runner};
+use crate::support::{Act, FakeRunner, Kept, answer, loaded, sample};
 use bailiwick_core::event::Outcome;
 use bailiwick_core::ids::RunId;
 use bailiwick_core::limits::Limits;
 use bailiwick_core::policy::Requester;
 use bailiwick_core::runner::FailureKind;
 use bailiwick_orchestrator::{Options, Orchestrator, RunReport, RunRequest, StepStatus};
-use returns::{Acts, not_found, runner};
 use serde_json::{Value, json};
-use support::{Act, FakeRunner, Kept, answer, loaded, sample};
 
 fn text() -> String {
     std::fs::read_to_string(sample().join("workflow.yaml")).unwrap()
