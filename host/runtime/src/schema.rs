@@ -190,7 +190,7 @@ mod tests {
             "$defs": {"place": {"type": "object", "properties": {"city": {"type": "string", "pattern": "^\\w[\\w -]*$"}}}},
         });
         let (_, schema) = Schema::compile(&schema.to_string()).unwrap();
-        schema.check(&json!({"id": "C-1042", "at": {"city": "Köln"}})).unwrap();
+        schema.check(&json!({"id": "C-1042", "at": {"city": "Bad Ems"}})).unwrap();
         assert!(schema.check(&json!({"id": "C-1042", "at": {"city": "!"}})).unwrap_err().starts_with("at `/at/city`"));
         assert!(schema.check(&json!({})).is_err());
     }
