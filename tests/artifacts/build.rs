@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// Suites of hostile guests; every guest belongs to one.
-const SUITES: [&str; 4] = ["limits", "grants", "contract", "install"];
+/// Suites of guests; every guest belongs to one.
+const SUITES: [&str; 5] = ["limits", "grants", "contract", "install", "swap"];
 
 fn main() -> Result<()> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);

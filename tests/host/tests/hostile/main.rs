@@ -3,7 +3,9 @@
 mod contract;
 mod grants;
 mod install;
+mod ledger;
 mod limits;
+mod swap;
 
 use anyhow::Result;
 use bailiwick_test_host::{Bench, Settings};

@@ -1,0 +1,11 @@
+//! Version 1.0.0 of an agent whose versions are swapped while tasks run.
+
+use bailiwick_sdk::prelude::*;
+use bailiwick_test_guests::{Order, Report, case};
+
+/// Says which version it is.
+#[agent(name = "swap", version = "1.0.0", owner = "tests", risk-class = "low", wants = ["crm/customers.get"])]
+pub fn guest(task: Task<Order>) -> Result<Answer<Report>, Failure> {
+    let called = case(&crm::customers::get(&task.input.id));
+    Ok(Answer::certain(Report { results: vec![called], text: "one".to_owned(), ..Report::default() }))
+}
