@@ -1,4 +1,4 @@
-//! The input's schema.
+//! Schemas: the input's, and what of any schema belongs into a plan.
 
 use bailiwick_expr::Type;
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub(crate) fn input(problems: &mut Problems, file: &SchemaFile<'_>, known: &Know
             (value.ok()?, &path.span, what)
         }
     };
-    let schema = schema_without_name(schema);
+    let schema = without_annotations(schema);
     if let Err(error) = Schema::compile(&schema) {
         problems.error(span, format!("{what} is no JSON schema: {error}"), None);
         return None;
@@ -51,12 +51,57 @@ pub(crate) fn input(problems: &mut Problems, file: &SchemaFile<'_>, known: &Know
     }
 }
 
-/// Takes off what names the document and changes nothing that it says; `$id` would change where references lead.
-fn schema_without_name(mut schema: Value) -> Value {
-    if let Some(map) = schema.as_object_mut() {
-        for key in ["$comment", "title", "description"] {
-            map.remove(key);
+/// Keywords that describe and decide nothing.
+const ANNOTATIONS: &[&str] = &["$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"];
+/// Keywords with a schema by name.
+const BY_NAME: &[&str] = &["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+/// Keywords whose value is data and no schema.
+const DATA: &[&str] = &["const", "enum", "required", "dependentRequired", "type"];
+
+/// Takes off what a schema says to people alone: a plan, and with it what a reviewer has signed off, must not change when a sentence does.
+pub(crate) fn without_annotations(schema: Value) -> Value {
+    match schema {
+        Value::Object(keywords) => {
+            let kept = keywords.into_iter().filter(|(keyword, _)| !ANNOTATIONS.contains(&keyword.as_str()));
+            let stripped = kept.map(|(keyword, value)| match value {
+                // Here keys are names of fields, and a field may well be called `title`.
+                Value::Object(named) if BY_NAME.contains(&keyword.as_str()) => {
+                    let named = named.into_iter().map(|(name, schema)| (name, without_annotations(schema)));
+                    (keyword, Value::Object(named.collect()))
+                }
+                value if DATA.contains(&keyword.as_str()) => (keyword, value),
+                value => (keyword, without_annotations(value)),
+            });
+            Value::Object(stripped.collect())
         }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_annotations).collect()),
+        other => other,
     }
-    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn sentences_go_and_rules_stay() {
+        let schema = json!({
+            "title": "T", "description": "D", "type": "object", "required": ["title"],
+            "properties": {
+                "title": {"type": "string", "description": "a field of this name", "default": ""},
+                "kind": {"oneOf": [{"const": {"description": "data"}, "description": "x"}, {"enum": ["title"]}]},
+                "list": {"type": "array", "items": {"$comment": "y", "minimum": 1}},
+            },
+        });
+        let expected = json!({
+            "type": "object", "required": ["title"],
+            "properties": {
+                "title": {"type": "string"},
+                "kind": {"oneOf": [{"const": {"description": "data"}}, {"enum": ["title"]}]},
+                "list": {"type": "array", "items": {"minimum": 1}},
+            },
+        });
+        assert_eq!(without_annotations(schema), expected);
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Known;
 use super::expressions::{self, Expressions};
-use super::grants;
+use super::{grants, schemas};
 use crate::convert;
 use crate::diagnostic::Problems;
 use crate::file::{OnErrorFile, OnErrorKind, StepFile, WorkflowFile};
@@ -36,6 +36,9 @@ struct Agent {
     info: Arc<AgentInfo>,
     input: Type,
     output: Type,
+    /// The schemas as they go into the plan.
+    input_schema: Value,
+    output_schema: Value,
 }
 
 /// Finds the agents and compiles the stand-ins, which together say what the value of each step is.
@@ -70,6 +73,8 @@ fn find_agent(problems: &mut Problems, name: &Spanned<String>, known: &Known<'_>
         problems.error(&name.span, format!("there is no agent `{}`", name.value), help);
         return None;
     };
+    let (input_schema, output_schema) =
+        (schemas::without_annotations(info.input_schema.clone()), schemas::without_annotations(info.output_schema.clone()));
     let mut read = |schema: &Value, what: &str| {
         let problem = Type::from_schema(schema).map_err(|error| error.to_string());
         let ty = problem.and_then(|ty| Schema::compile(schema).map(|_| ty));
@@ -78,9 +83,9 @@ fn find_agent(problems: &mut Problems, name: &Spanned<String>, known: &Known<'_>
             problems.error(&name.span, message, format!("ask its owner: {}", info.owner));
         })
     };
-    let (input, output) = (read(&info.input_schema, "input").ok()?, read(&info.output_schema, "output").ok()?);
+    let (input, output) = (read(&input_schema, "input").ok()?, read(&output_schema, "output").ok()?);
     // A field that no schema declares is a slip of the pen and not a fact.
-    Some(Agent { input, output: output.closed(), info })
+    Some(Agent { input, output: output.closed(), input_schema, output_schema, info })
 }
 
 fn stand_in(problems: &mut Problems, scope: &Scope, node: &Node, output: &Type) -> Option<Template> {
@@ -135,7 +140,7 @@ fn alternate(problems: &mut Problems, known: &Known<'_>, agent: Option<&Agent>, 
         problems.error(&name.span, message, "an alternate gives the same fields".to_owned());
         return None;
     }
-    Some(OnError::Alternate { agent: other.info.name.clone(), input_schema: other.info.input_schema.clone() })
+    Some(OnError::Alternate { agent: other.info.name.clone(), input_schema: other.input_schema })
 }
 
 /// Checks a step's expressions against everything that is known now.
@@ -172,8 +177,8 @@ pub(crate) fn check(problems: &mut Problems, step: &ResolvedStep<'_, '_>, known:
     }
     Some(AgentNode {
         agent: agent.info.name.clone(),
-        input_schema: agent.info.input_schema.clone(),
-        output_schema: agent.info.output_schema.clone(),
+        input_schema: agent.input_schema.clone(),
+        output_schema: agent.output_schema.clone(),
         with: convert::to_text(&with?),
         may,
         when,
@@ -249,7 +254,7 @@ fn check_with(
 fn check_literal(problems: &mut Problems, step: &ResolvedStep<'_, '_>, template: &Template, agent: &Agent) {
     if let (Template::Literal(value), Some(node)) = (template, step.file.with)
         && agent.input.admits(value)
-        && let Ok(schema) = Schema::compile(&agent.info.input_schema)
+        && let Ok(schema) = Schema::compile(&agent.input_schema)
         && let Err(error) = schema.check(value)
     {
         problems.error(&node.span, format!("`with` does not fit what agent `{}` takes: {error}", agent.info.name), None);

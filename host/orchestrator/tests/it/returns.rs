@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::returns::{Acts, not_found, runner};
 use crate::support::{Act, FakeRunner, Kept, answer, loaded, sample};
-use bailiwick_core::event::Outcome;
+use bailiwick_core::event::{FailureClass, Outcome};
 use bailiwick_core::ids::RunId;
 use bailiwick_core::limits::Limits;
 use bailiwick_core::policy::Requester;
@@ -115,6 +115,16 @@ async fn a_silent_carrier_goes_to_people_and_the_rest_goes_on() {
     assert_eq!(report.cards.len(), 1);
     assert_eq!(report.cards[0].card.queue, "returns");
     insta::assert_json_snapshot!(report.cards[0].card);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_identity_that_only_a_person_can_judge_ends_the_run_with_a_card() {
+    let acts = Acts { identity: vec![Act::Fail(FailureKind::NeedsHuman, "look at the flags")], ..Acts::default() };
+    let (report, runner) = run(acts, "accepted").await;
+    let Outcome::Failed { class, .. } = report.outcome else { panic!("{:?}", report.outcome) };
+    assert_eq!((class, report.output), (FailureClass::NeedsHuman, Value::Null));
+    assert_eq!(report.cards[0].card.question, "look at the flags");
+    assert_eq!(runner.steps_started().len(), 2);
 }
 
 #[test]
