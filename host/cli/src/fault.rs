@@ -249,8 +249,11 @@ mod tests {
     fn a_diagnosis_shows_the_line_and_the_next_step() {
         let source = Source::new("bailiwick.toml", "[project]\nnam = \"x\"\n");
         let diagnosis = Diagnosis::new("unknown key `nam`").at(&source, 10..13).with_help("did you mean `name`?".to_owned());
-        insta::assert_snapshot!(diagnosis.render(false), @"");
-        insta::assert_json_snapshot!(diagnosis.to_json(), @"");
+        insta::assert_snapshot!("rendered", diagnosis.render(false));
+        let expected = json!({
+            "severity": "error", "message": "unknown key `nam`", "file": "bailiwick.toml", "line": 2, "column": 1, "help": "did you mean `name`?",
+        });
+        assert_eq!(diagnosis.to_json(), expected);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bailiwick_core::capability::OperationId;
 use bailiwick_core::ids::{RunId, Seq};
 use bailiwick_core::record::Envelope;
 use bailiwick_core::suggest;
@@ -31,9 +32,13 @@ pub fn show(args: &ShowArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     display::print(&display::heading(&format!("run {run}")));
-    let mut table = Table::new(&["seq>", "time", "kind", "step", "agent", "operation", "decision", "outcome", "reason"]);
+    if let Some(first) = records.first() {
+        display::print(&format!("from {}, times in seconds from there", day_and_time(first.time_ms)));
+    }
+    let start_ms = records.first().map_or(0, |first| first.time_ms);
+    let mut table = Table::new(&["seq>", "time>", "kind", "step", "agent or operation", "decision", "outcome", "reason"]);
     for envelope in &records {
-        table.row(row(envelope));
+        table.row(row(envelope, start_ms));
     }
     display::print(&table.to_text());
     Ok(Exit::Done)
@@ -55,31 +60,28 @@ fn which_run(reader: &Reader, wanted: Option<&str>, state: &Path) -> Result<RunI
     Ok(run)
 }
 
-fn row(envelope: &Envelope) -> [String; 9] {
+/// A record in one line. A call has an operation and belongs to its step's agent, so both share a column.
+fn row(envelope: &Envelope, start_ms: u64) -> [String; 8] {
     let (context, fields) = (&envelope.context, &envelope.fields);
     let word = |value: Value| value.as_str().unwrap_or_default().to_owned();
-    let operation = fields.operation.as_deref().map(|full| full.parse::<bailiwick_core::capability::OperationId>().map_or(full.to_owned(), |id| id.to_short()));
-    let kind = match &fields.event {
-        Some(event) => event.to_string(),
-        None => word(json!(envelope.kind)),
-    };
+    let operation = fields.operation.as_deref().map(|full| full.parse::<OperationId>().map_or(full.to_owned(), |id| id.to_short()));
+    let after_ms = envelope.time_ms.saturating_sub(start_ms);
     [
         envelope.seq.to_string(),
-        clock(envelope.time_ms),
-        kind,
+        format!("{}.{:03}", after_ms / 1_000, after_ms % 1_000),
+        fields.event.as_deref().map_or_else(|| word(json!(envelope.kind)), |event| format!("run: {event}")),
         context.step.as_ref().map(ToString::to_string).unwrap_or_default(),
-        context.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
-        operation.unwrap_or_default(),
+        operation.or_else(|| context.agent.as_ref().map(ToString::to_string)).unwrap_or_default(),
         fields.decision.map(|decision| word(json!(decision))).unwrap_or_default(),
         fields.outcome.map(|outcome| word(json!(outcome))).unwrap_or_default(),
         fields.reason.as_deref().or(fields.rule.as_deref()).unwrap_or_default().to_owned(),
     ]
 }
 
-/// Time of day in UTC, to the millisecond; the day stands in the run's id and in `--json`.
-fn clock(time_ms: u64) -> String {
+/// A moment in UTC.
+fn day_and_time(time_ms: u64) -> String {
     let time = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map(|time| time.strftime("%H:%M:%S%.3f").to_string()).unwrap_or_default()
+    time.map(|time| time.to_string()).unwrap_or_default()
 }
 
 /// Verifies the whole ledger.

@@ -16,7 +16,7 @@ use crate::args::TryArgs;
 use crate::display::{self, Notes};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
-use crate::project::{Origin, Project, ProjectAgent, read_named};
+use crate::project::{Origin, PROJECT_FILE, Project, ProjectAgent, read_named};
 use crate::wire::{self, Host, HostParts};
 use crate::{build, may, text};
 
@@ -27,7 +27,15 @@ const WORKFLOW: &str = "try";
 
 /// Runs one agent with the grants of the command line.
 pub fn try_agent(args: &TryArgs) -> Result<Exit> {
-    let project = Project::load(&args.place.project, args.place.state.as_deref())?;
+    let scratch = scratch()?;
+    let is_project = args.place.project.join(PROJECT_FILE).exists() || args.place.project.is_file();
+    // The author of an agent has a component and no project yet: it is tried without connectors, and nothing is kept.
+    let has_project = is_project || !is_file(Path::new(&args.agent));
+    let project = if has_project {
+        Project::load(&args.place.project, args.place.state.as_deref())?
+    } else {
+        Project::none(scratch.path()).map_err(|error| Fault::internal(format!("no folder for a while can be used: {error}")))?
+    };
     let input = super::parse_json(&read_named(&args.input)?)?;
     let requester = super::requester(&project, args.requester.as_deref())?;
     let catalog = bailiwick_wit::builtin_catalog().map_err(|problem| Fault::internal(problem.to_string()))?;
@@ -50,15 +58,23 @@ pub fn try_agent(args: &TryArgs) -> Result<Exit> {
         wants,
         limits,
     };
-    let report = wire::io_runtime()?.block_on(execute(args, &project, task))?;
+    let report = wire::io_runtime()?.block_on(execute(args, &project, &scratch, task))?;
     let exit = if matches!(report.outcome, TaskOutcome::Answered(_)) { Exit::Done } else { Exit::Failed };
     if args.place.json {
         display::print_json(&json!({ "exit": exit.name(), "run": run, "report": report }));
     } else {
         display::print_task(&report);
-        display::print(&format!("ledger: bailiwick ledger show --run {run} --project {}", text::path(&args.place.project)));
+        if has_project {
+            display::print(&format!("its records: bailiwick ledger show --run {run} --project {}", text::path(&args.place.project)));
+        } else {
+            display::print("there is no project here, so no connector answered and no record was kept; name one with `--project`");
+        }
     }
     Ok(exit)
+}
+
+fn scratch() -> Result<tempfile::TempDir> {
+    tempfile::tempdir().map_err(|error| Fault::internal(format!("no folder for a while can be made: {error}")))
 }
 
 fn read_grants(texts: &[String], catalog: &bailiwick_core::capability::Catalog) -> Result<Vec<GrantRequest>> {
@@ -66,7 +82,7 @@ fn read_grants(texts: &[String], catalog: &bailiwick_core::capability::Catalog) 
     if wrong.is_empty() { Ok(good.into_iter().flatten().collect()) } else { Err(Fault::bad_project(wrong.into_iter().filter_map(std::result::Result::err).collect())) }
 }
 
-async fn execute(args: &TryArgs, project: &Project, task: impl FnOnce(AgentName, Limits) -> TaskSpec) -> Result<TaskReport> {
+async fn execute(args: &TryArgs, project: &Project, scratch: &tempfile::TempDir, task: impl FnOnce(AgentName, Limits) -> TaskSpec) -> Result<TaskReport> {
     let notes = Notes::new(args.place.json);
     let path = Path::new(&args.agent);
     if let Some(agent) = project.agent(&args.agent) {
@@ -84,7 +100,6 @@ async fn execute(args: &TryArgs, project: &Project, task: impl FnOnce(AgentName,
     }
     let component = read_component(path)?;
     // A file is tried and not installed: it gets a registry that is thrown away.
-    let scratch = tempfile::tempdir().map_err(|error| Fault::internal(format!("no folder for a while can be made: {error}")))?;
     let host = Host::open(HostParts { project, state: &project.state, registry: Some(scratch.path().join("registry")) }, &notes).await?;
     let options = InstallOptions { activate: true, ..InstallOptions::default() };
     let info = host.sandbox.registry().install(&text::path(path), &component.bytes, options).await.map_err(wire::registry_fault)?;

@@ -29,14 +29,9 @@ pub fn print_account(report: &RunReport) {
     section("without an answer", &reasons(report));
     section("grants not used", &unused(report));
     section("calls that failed", &failed_calls(report));
-    if !report.artifacts.is_empty() {
-        print(&format!("\n{}", heading("documents")));
-        let mut table = Table::new(&["kind", "step", "file"]);
-        for artifact in &report.artifacts {
-            table.row([artifact.kind.clone(), artifact.step.to_string(), text::path(&artifact.path)]);
-        }
-        print(&table.to_text());
-    }
+    // Lines and no table: a path is to be copied whole.
+    let documents = report.artifacts.iter().map(|artifact| format!("{} of {}: {}", artifact.kind, artifact.step, text::path(&artifact.path)));
+    section("documents", &documents.collect::<Vec<_>>());
     report.cards.iter().for_each(|card| print_card(card.step.as_str(), &card.card));
     print(&format!("\n{}", heading("time")));
     print_block(&time(report));

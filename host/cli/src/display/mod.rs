@@ -12,7 +12,7 @@ use std::io::{IsTerminal as _, Write as _};
 use serde::Serialize;
 
 pub use account::{print_account, print_result};
-pub use notes::{Notes, Work};
+pub use notes::Notes;
 pub use progress::Progress;
 pub use result::{print_block, print_value};
 pub use table::{Table, heading};

@@ -34,11 +34,6 @@ impl Notes {
         self.is_terminal
     }
 
-    /// Whether no progress is wanted.
-    pub fn is_quiet(&self) -> bool {
-        self.is_quiet
-    }
-
     /// Says something that has to be said.
     pub fn say(&self, line: &str) {
         let line = clean(line);

@@ -35,7 +35,7 @@ fn draw(value: &Value, depth: usize, lines: &mut Vec<String>) {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(map) if depth < DEPTH && !map.is_empty() => {
-            let is_flat = |value: &Value| !matches!(value, Value::Object(_) | Value::Array(_));
+            let is_flat = |value: &Value| scalar(value).is_some();
             let width = map.iter().filter(|(_, value)| is_flat(value)).map(|(key, _)| console::measure_text_width(key)).max().unwrap_or(0);
             for (key, value) in map {
                 draw_entry(&indent, &clean(key), width, value, depth, lines);
@@ -75,7 +75,12 @@ fn scalar(value: &Value) -> Option<String> {
         Value::String(text) => Some(clean(text).into_owned()),
         Value::Array(items) if items.is_empty() => Some("none".to_owned()),
         Value::Object(map) if map.is_empty() => Some("none".to_owned()),
-        Value::Array(_) | Value::Object(_) => None,
+        // A short list of words reads better in one line.
+        Value::Array(items) => {
+            let words: Option<Vec<String>> = items.iter().map(|item| (!item.is_array() && !item.is_object()).then(|| scalar(item)).flatten()).collect();
+            words.map(|words| words.join(", ")).filter(|line| line.len() <= WIDTH / 2)
+        }
+        Value::Object(_) => None,
     }
 }
 
@@ -114,6 +119,6 @@ mod tests {
             "long": "word ".repeat(30).trim(),
             "none": [],
         });
-        insta::assert_snapshot!(block(&value), @"");
+        insta::assert_snapshot!("block", block(&value));
     }
 }

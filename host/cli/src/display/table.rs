@@ -19,7 +19,9 @@ impl Table {
         inner.set_width(u16::try_from(WIDTH).unwrap_or(100));
         inner.set_header(header.iter().map(|name| name.trim_end_matches('>')));
         for (index, name) in header.iter().enumerate() {
-            if let (true, Some(column)) = (name.ends_with('>'), inner.column_mut(index)) {
+            let Some(column) = inner.column_mut(index) else { continue };
+            column.set_padding((0, 2));
+            if name.ends_with('>') {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
@@ -29,11 +31,6 @@ impl Table {
     /// Adds a row; every cell is cleaned.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.inner.add_row(cells.into_iter().map(|cell| Cell::new(clean(&cell))).collect::<Vec<_>>());
-    }
-
-    /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.inner.is_empty()
     }
 
     /// Draws it, without white space at the ends of lines.

@@ -5,8 +5,10 @@ mod parsed;
 mod resolved;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod tests;
 mod validated;
 
 pub use limits::narrower;
-pub use resolved::{Component, Origin, Project, ProjectAgent, read_named};
+pub use resolved::{Component, Origin, PROJECT_FILE, Project, ProjectAgent, read_named};
 pub use validated::is_requester;

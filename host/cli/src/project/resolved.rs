@@ -118,6 +118,29 @@ impl Project {
         Resolve { root, dir, source, wrong: Vec::new() }.resolve(valid, state).map_err(Fault::bad_project)
     }
 
+    /// Makes a project of nothing, for a component that is tried where there is no project: no agents, no connectors.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened.
+    pub fn none(folder: &Path) -> std::io::Result<Self> {
+        let tenant = TenantId::from("default");
+        Ok(Self {
+            root: folder.to_owned(),
+            dir: Dir::open_ambient_dir(folder, ambient_authority())?,
+            name: "none".to_owned(),
+            development: false,
+            workflow: PathBuf::new(),
+            input: None,
+            connectors: Vec::new(),
+            agents: Vec::new(),
+            limits: Limits::default(),
+            state: folder.join("state"),
+            requester: Requester { id: local_requester(), tenant: tenant.clone(), attributes: BTreeMap::new() },
+            tenant,
+            digests: BTreeMap::new(),
+        })
+    }
+
     /// Reads a text file of the project.
     ///
     /// # Errors
