@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_benches::{be_the_child_if_asked, bench, customer, input};
-use bailiwick_core::runner::TaskOutcome;
+use bailiwick_core::ids::TaskId;
+use bailiwick_core::runner::{TaskOutcome, TaskSpec, WantedGrant};
 use bailiwick_runtime::EngineSettings;
 use bailiwick_runtime::floor::Floor;
 use criterion::{Criterion, criterion_group};
@@ -21,14 +22,21 @@ fn governed(c: &mut Criterion) {
         let value = Arc::new(input(calls, false));
         let text = value.to_string();
         group.bench_function(format!("floor/{name}"), |b| b.to_async(&runtime).iter(|| async { floor.run(&text).await.unwrap() }));
+        let spec = bench.task(input(calls, false), Duration::from_secs(10)).unwrap();
         group.bench_function(format!("governed/{name}"), |b| {
             b.to_async(&runtime).iter(|| async {
-                let report = bench.sandbox.run_here(bench.task(input(calls, false), Duration::from_secs(10)).unwrap()).await;
+                let report = bench.sandbox.run_here(again(&spec)).await;
                 assert!(matches!(report.outcome, TaskOutcome::Answered(_)), "{:?}", report.outcome);
             })
         });
     }
     group.finish();
+}
+
+/// The same task again, as an orchestrator makes it from its plan: a new id and unused budgets.
+fn again(spec: &TaskSpec) -> TaskSpec {
+    let wants = spec.wants.iter().map(|wanted| WantedGrant { request: wanted.request.clone(), used: Arc::default() }).collect();
+    TaskSpec { id: TaskId::fresh(), wants, ..spec.clone() }
 }
 
 criterion_group!(benches, governed);

@@ -101,7 +101,10 @@ async fn density() -> anyhow::Result<()> {
     let before = resident_kib()?;
     let idle = floor.idle(COUNT, &text).await.map_err(anyhow::Error::msg)?;
     let after = resident_kib()?;
-    println!("\n## Idle instances\n\n{COUNT} instances after one call each: {:.1} KiB resident each", (after - before) as f64 / COUNT as f64);
+    println!(
+        "\n## Idle instances\n\n{COUNT} instances after one call each: {:.1} KiB resident each",
+        (after - before) as f64 / COUNT as f64
+    );
     drop((warm, idle));
     Ok(())
 }

@@ -20,6 +20,10 @@ use bailiwick_core::runner::{TaskSpec, WantedGrant};
 use bailiwick_runtime::{CompileCommand, EngineSettings, InstallOptions, Sandbox, SandboxParts};
 use serde_json::{Value, json};
 
+/// The allocator of the host's binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Must be called first by every bench: it is also the compiling child.
 pub fn be_the_child_if_asked() {
     if std::env::args().nth(1).as_deref() == Some("__compile") {
@@ -152,7 +156,12 @@ impl Bench {
             operation: operation.id.clone(),
             conditions: [("id".parse()?, vec![Condition::Equals(json!("C-1"))])].into(),
             owner: Some("C-1".to_owned()),
-            budgets: Budgets { calls: 1_000_000, bytes_in: ByteCount::mib(4096), bytes_out: ByteCount::mib(4096), ..Budgets::default_for(Effect::Read) },
+            budgets: Budgets {
+                calls: 1_000_000,
+                bytes_in: ByteCount::mib(4096),
+                bytes_out: ByteCount::mib(4096),
+                ..Budgets::default_for(Effect::Read)
+            },
             delegable: false,
         };
         Ok(TaskSpec {

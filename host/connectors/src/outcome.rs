@@ -50,7 +50,7 @@ impl Repeatable {
     pub(crate) fn of(call: &ConnectorCall) -> Result<Self, CallError> {
         let key = call.key.ok_or_else(|| CallError::unavailable("an effect was called without an idempotency key; nothing was done"))?;
         let operation = call.operation.full.to_string();
-        Ok(Self { key, operation, args_digest: call.args_digest, max_result_bytes: call.max_result_bytes })
+        Ok(Self { key, operation, args_digest: call.args_digest(), max_result_bytes: call.max_result_bytes })
     }
 
     /// Looks the key up.

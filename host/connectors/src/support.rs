@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bailiwick_core::Connector;
 use bailiwick_core::capability::{Catalog, Operation};
 use bailiwick_core::connector::{CallOrigin, ConnectorAnswer, ConnectorCall};
 use bailiwick_core::error::CallError;
 use bailiwick_core::ids::IdempotencyKey;
-use bailiwick_core::{Connector, canonical};
 use serde_json::Value;
 
 pub(crate) fn catalog() -> &'static Catalog {
@@ -36,7 +36,6 @@ pub(crate) fn call_of(operation: Arc<Operation>, args: Value, ordinal: u32) -> C
     let key = IdempotencyKey::new(&origin.tenant, &origin.run, &origin.step, &operation.full, ordinal);
     let is_read = operation.spec.effect == bailiwick_core::capability::Effect::Read;
     ConnectorCall {
-        args_digest: canonical::digest(&args),
         args: Arc::new(args),
         key: (!is_read).then_some(key),
         operation,

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_connectors::Connectors;
+use bailiwick_core::Connector;
 use bailiwick_core::capability::Operation;
 use bailiwick_core::connector::{CallOrigin, ConnectorCall};
 use bailiwick_core::ids::IdempotencyKey;
-use bailiwick_core::{Connector, canonical};
 use serde_json::json;
 
 /// Set in the process that is going to be killed: the state folder.
@@ -54,7 +54,6 @@ fn call(operation: &Arc<Operation>, ordinal: u32) -> ConnectorCall {
     let args = json!({ "customer": "C-1", "text": ordinal.to_string() });
     ConnectorCall {
         key: Some(IdempotencyKey::new(&origin.tenant, &origin.run, &origin.step, &operation.full, ordinal)),
-        args_digest: canonical::digest(&args),
         operation: operation.clone(),
         args: Arc::new(args),
         time_left: Duration::from_secs(60),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_connectors::{Connectors, Delayed, Journal, generator, schemas};
+use bailiwick_core::Connector;
 use bailiwick_core::capability::{Catalog, Effect};
 use bailiwick_core::connector::{CallOrigin, ConnectorCall};
 use bailiwick_core::error::GuestError;
 use bailiwick_core::ids::IdempotencyKey;
-use bailiwick_core::{Connector, canonical};
 use serde_json::{Value, json};
 
 fn sample() -> PathBuf {
@@ -30,7 +30,6 @@ fn call(catalog: &Catalog, name: &str, args: Value) -> ConnectorCall {
     let key = IdempotencyKey::new(&origin.tenant, &origin.run, &origin.step, &operation.full, 0);
     ConnectorCall {
         key: (operation.spec.effect != Effect::Read).then_some(key),
-        args_digest: canonical::digest(&args),
         operation,
         args: Arc::new(args),
         time_left: Duration::from_secs(60),

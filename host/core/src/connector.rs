@@ -41,14 +41,19 @@ pub struct ConnectorCall {
     /// Set for `write` and `final`. The connector stores it with [`ConnectorCall::args_digest`] and the outcome: the same key with the same
     /// digest gives the stored outcome again, with another digest a `conflict`.
     pub key: Option<IdempotencyKey>,
-    /// Digest of the canonical arguments.
-    pub args_digest: Digest,
     /// Time left. The gate drops the future when it is over; a connector that cannot be dropped in the middle of an effect checks it first.
     pub time_left: Duration,
     /// Most bytes that the answer may have, as canonical JSON. A connector stops reading beyond.
     pub max_result_bytes: u64,
     /// On whose behalf.
     pub origin: CallOrigin,
+}
+
+impl ConnectorCall {
+    /// Computes the digest of the canonical arguments. Not kept in the call: reads, which are the most, need none.
+    pub fn args_digest(&self) -> Digest {
+        crate::canonical::digest(&self.args)
+    }
 }
 
 /// What a connector gives back.

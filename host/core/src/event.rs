@@ -3,7 +3,7 @@
 //! A run is the fold of its events ([`crate::run::RunState::apply`]), live and when they are read back. An event stands in the ledger as a
 //! [`RecordKind::RunEvent`](crate::record::RecordKind::RunEvent) record: its name in the envelope, all of it in the payload under the run's subject.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::ids::{AgentName, Digest, RunId, StepPath, SubjectId, TaskId, WorkflowName};
@@ -106,7 +106,8 @@ pub enum Event {
         step: StepPath,
         /// Why.
         reason: SkipReason,
-        /// Its value nevertheless, where the workflow names one.
+        /// Its value nevertheless, where the workflow names one; it can be null.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         stand_in: Option<Value>,
     },
     /// The run is over.
@@ -153,6 +154,11 @@ impl Event {
             | Self::StepSkipped { step, .. } => Some(step),
         }
     }
+}
+
+/// Reads a value that is there, null included: a stand-in that is null is not one that is absent.
+pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Why a run or an attempt failed, as one of few classes that reports count.
@@ -367,11 +373,12 @@ mod tests {
     fn events_are_json_with_their_name_as_tag() {
         let event = Event::StepSkipped { step: "mail".into(), reason: SkipReason::NeedsFailed { step: "record".into() }, stand_in: None };
         let value = serde_json::to_value(&event).unwrap();
-        assert_eq!(
-            value,
-            json!({"event": "step-skipped", "step": "mail", "reason": {"needs-failed": {"step": "record"}}, "stand-in": null})
-        );
+        assert_eq!(value, json!({"event": "step-skipped", "step": "mail", "reason": {"needs-failed": {"step": "record"}}}));
         assert_eq!(serde_json::from_value::<Event>(value).unwrap(), event);
+        let event = Event::StepSkipped { step: "mail".into(), reason: SkipReason::When, stand_in: Some(Value::Null) };
+        let value = serde_json::to_value(&event).unwrap();
+        assert_eq!(value["stand-in"], Value::Null);
+        assert_eq!(serde_json::from_value::<Event>(value).unwrap(), event, "a stand-in of null is one");
     }
 
     #[test]

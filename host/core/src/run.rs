@@ -69,7 +69,8 @@ pub struct StepState {
     pub failures: Vec<Tried>,
     /// The answer.
     pub answer: Option<Answer>,
-    /// The step's value: of its answer, or of a stand-in.
+    /// The step's value: of its answer, or of a stand-in; it can be null.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::event::present")]
     pub value: Option<Value>,
     /// The card that was put before a person.
     pub card: Option<BriefingCard>,

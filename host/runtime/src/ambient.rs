@@ -124,7 +124,13 @@ const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 
 /// Serves an ambient call and keeps it in the transcript.
-pub(crate) fn serve(mut store: StoreContextMut<'_, Host>, function: Function, import: &Import, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+pub(crate) fn serve(
+    mut store: StoreContextMut<'_, Host>,
+    function: Function,
+    import: &Import,
+    params: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
     let mut note = Value::Null;
     let stream = take_handles(&mut store, params)?;
     let result = answer(&mut store, function, params, stream, &mut note);
@@ -137,7 +143,13 @@ pub(crate) fn serve(mut store: StoreContextMut<'_, Host>, function: Function, im
     Ok(())
 }
 
-fn answer(store: &mut StoreContextMut<'_, Host>, function: Function, params: &[Val], stream: Option<u32>, note: &mut Value) -> wasmtime::Result<Option<Val>> {
+fn answer(
+    store: &mut StoreContextMut<'_, Host>,
+    function: Function,
+    params: &[Val],
+    stream: Option<u32>,
+    note: &mut Value,
+) -> wasmtime::Result<Option<Val>> {
     let host = store.data_mut();
     Ok(Some(match function {
         Function::Progress | Function::Log => return task_line(host, function, params, note).map(|()| None),
@@ -235,7 +247,10 @@ fn write(host: &mut Host, params: &[Val], stream: Option<u32>, note: &mut Value)
 fn random_bytes(host: &mut Host, params: &[Val], note: &mut Value) -> wasmtime::Result<Val> {
     let length = if let Some(Val::U64(length)) = params.first() { *length } else { 0 };
     if length > RANDOM_MOST {
-        return Err(Ended::limit(LimitKind::HostBuffer, format!("{length} random bytes were asked for, {RANDOM_MOST} are allowed at once")));
+        return Err(Ended::limit(
+            LimitKind::HostBuffer,
+            format!("{length} random bytes were asked for, {RANDOM_MOST} are allowed at once"),
+        ));
     }
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     host.rng().fill_bytes(&mut bytes);
@@ -245,7 +260,12 @@ fn random_bytes(host: &mut Host, params: &[Val], note: &mut Value) -> wasmtime::
 
 /// Answers a call of a WASI function that is linked as always denied: with its own error where it has one, empty
 /// where the type allows, else with the end of the task. The attempt is a security event.
-pub(crate) fn deny_stub(mut store: StoreContextMut<'_, Host>, import: &Import, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+pub(crate) fn deny_stub(
+    mut store: StoreContextMut<'_, Host>,
+    import: &Import,
+    params: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
     take_handles(&mut store, params)?;
     let host = store.data_mut();
     host.denials = host.denials.saturating_add(1);

@@ -101,12 +101,16 @@ pub(crate) async fn compile(command: &CompileCommand, wasm: &[u8]) -> Result<Vec
         let status = child.wait().await.map_err(CompileProblem::Child)?;
         Ok((status, artifact, String::from_utf8_lossy(&complaint).trim().to_owned()))
     };
-    let (status, artifact, complaint) =
-        tokio::time::timeout(CHILD_TIME, talk).await.map_err(|_| CompileProblem::Stopped(format!("it took more than {}s", CHILD_TIME.as_secs())))??;
+    let (status, artifact, complaint) = tokio::time::timeout(CHILD_TIME, talk)
+        .await
+        .map_err(|_| CompileProblem::Stopped(format!("it took more than {}s", CHILD_TIME.as_secs())))??;
     match status.code() {
         Some(0) => Ok(artifact),
         Some(EXIT_INVALID) => Err(CompileProblem::Invalid(complaint)),
-        _ => Err(CompileProblem::Stopped(format!("{status}; bounds are {CHILD_CPU_SECONDS}s and {} GiB {complaint}", CHILD_MEMORY_BYTES >> 30))),
+        _ => Err(CompileProblem::Stopped(format!(
+            "{status}; bounds are {CHILD_CPU_SECONDS}s and {} GiB {complaint}",
+            CHILD_MEMORY_BYTES >> 30
+        ))),
     }
 }
 

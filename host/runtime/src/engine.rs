@@ -102,10 +102,5 @@ pub(crate) fn digest(engine: &Engine) -> Digest {
 /// # Errors
 /// When threads cannot be started.
 pub fn guest_runtime(threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads.max(1))
-        .thread_name("guest")
-        .event_interval(8)
-        .enable_time()
-        .build()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name("guest").event_interval(8).enable_time().build()
 }

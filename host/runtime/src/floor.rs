@@ -52,7 +52,12 @@ impl Floor {
                             None => {
                                 let operation = OperationId { interface: id.clone(), function: function.to_owned() };
                                 let known = catalog.get(&operation).ok_or_else(|| format!("unknown operation `{operation}`"))?;
-                                let ok = known.signature.ok().map(|ty| json::to_val(reply, ty)).transpose().map_err(|error| error.to_string())?;
+                                let ok = known
+                                    .signature
+                                    .ok()
+                                    .map(|ty| json::to_val(reply, ty))
+                                    .transpose()
+                                    .map_err(|error| error.to_string())?;
                                 target.func_new_async(function, move |_, _, _, results| {
                                     let ok = ok.clone();
                                     Box::new(async move {
@@ -91,14 +96,8 @@ impl Floor {
             store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL))?;
             let instance = self.pre.instantiate_async(&mut store).await?;
             let run = instance.get_typed_func::<(TaskIn,), RunResult>(&mut store, self.run)?;
-            let task = TaskIn {
-                id: "task".into(),
-                run: "run".into(),
-                step: "step".into(),
-                attempt: 1,
-                input: input.to_owned(),
-                deadline: 0,
-            };
+            let task =
+                TaskIn { id: "task".into(), run: "run".into(), step: "step".into(), attempt: 1, input: input.to_owned(), deadline: 0 };
             run.call_async(&mut store, (task,)).await
         };
         match work.await {
@@ -135,4 +134,3 @@ impl Floor {
 pub struct Idle {
     _stores: Vec<Store<Host>>,
 }
-

@@ -60,7 +60,12 @@ pub(crate) struct Import {
 }
 
 /// Lets a call pass, or not.
-pub(crate) async fn pass(mut store: StoreContextMut<'_, Host>, import: &Import, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+pub(crate) async fn pass(
+    mut store: StoreContextMut<'_, Host>,
+    import: &Import,
+    params: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
     store.data_mut().count_call()?;
     store.data_mut().take_turns().await;
     store.data_mut().wait_for_ledger().await?;
@@ -92,7 +97,12 @@ struct Passage<'a> {
     started: Instant,
 }
 
-async fn call(store: &mut StoreContextMut<'_, Host>, capability: &Capability, import: &Import, params: &[Val]) -> wasmtime::Result<Result<Option<Val>, CallError>> {
+async fn call(
+    store: &mut StoreContextMut<'_, Host>,
+    capability: &Capability,
+    import: &Import,
+    params: &[Val],
+) -> wasmtime::Result<Result<Option<Val>, CallError>> {
     let args = match arguments(import, params) {
         Ok(args) => Arc::new(args),
         Err(misfit) => return Ok(Err(CallError::invalid("arguments", misfit.to_string()))),
@@ -100,7 +110,10 @@ async fn call(store: &mut StoreContextMut<'_, Host>, capability: &Capability, im
     let fuel = fuel_used(store);
     let host = store.data_mut();
     if host.scope.is_none() {
-        return Ok(Err(CallError::new(GuestError::Denied("describe".to_owned()), "no capability answers while a component describes itself")));
+        return Ok(Err(CallError::new(
+            GuestError::Denied("describe".to_owned()),
+            "no capability answers while a component describes itself",
+        )));
     }
     let ordinal = next_ordinal(host, capability.slot);
     let started = Instant::now();
@@ -206,7 +219,14 @@ fn check_policy(host: &Host, operation: &Operation, index: usize, args: &Value) 
 }
 
 /// Records a denial; the guest learns only a reference.
-fn deny(host: &mut Host, capability: &Capability, args: &Arc<Value>, ordinal: u32, denial: &Denial, fuel: u64) -> wasmtime::Result<CallError> {
+fn deny(
+    host: &mut Host,
+    capability: &Capability,
+    args: &Arc<Value>,
+    ordinal: u32,
+    denial: &Denial,
+    fuel: u64,
+) -> wasmtime::Result<CallError> {
     let reference = host.reference("denied");
     let held = denial.grant.and_then(|index| host.grants.get(index));
     let fields = Fields {
@@ -262,7 +282,8 @@ fn reserve(host: &mut Host, passage: &Passage<'_>, fuel: u64) -> wasmtime::Resul
         fuel: Some(fuel),
         ..Fields::default()
     };
-    let error = CallError::new(GuestError::Budget(kind), format!("the step's budget for `{}` is used up", passage.capability.operation.short));
+    let error =
+        CallError::new(GuestError::Budget(kind), format!("the step's budget for `{}` is used up", passage.capability.operation.short));
     host.denials = host.denials.saturating_add(1);
     host.record(RecordKind::CallOutcome, fields, None)?;
     note(host, passage, "budget", Some(error.detail.clone()), Vec::new());
@@ -304,14 +325,12 @@ async fn act(host: &mut Host, passage: &Passage<'_>, intent: Seq) -> Result<Conn
     };
     // A tenth is kept back, so that the agent can still answer when a system behind does not.
     let time_left = host.time_left().mul_f32(0.9);
-    let args_digest = canonical::digest(&passage.args);
     let key = (operation.spec.effect != Effect::Read)
         .then(|| IdempotencyKey::new(&scope.origin.tenant, &scope.origin.run, &scope.origin.step, &operation.full, passage.ordinal));
     let call = ConnectorCall {
         operation: Arc::clone(operation),
         args: Arc::clone(&passage.args),
         key,
-        args_digest,
         time_left,
         max_result_bytes: held.used.bytes_in_left(&held.grant.scope().budgets).min(host.limits.host_buffer.0),
         origin: scope.origin.clone(),
@@ -344,7 +363,12 @@ struct Admitted {
 }
 
 /// Bounds the answer, checks its owner and records the outcome.
-fn conclude(host: &mut Host, passage: &Passage<'_>, intent: Seq, answer: Result<ConnectorAnswer, CallError>) -> wasmtime::Result<Result<Admitted, CallError>> {
+fn conclude(
+    host: &mut Host,
+    passage: &Passage<'_>,
+    intent: Seq,
+    answer: Result<ConnectorAnswer, CallError>,
+) -> wasmtime::Result<Result<Admitted, CallError>> {
     host.in_flight = None;
     let operation = &passage.capability.operation;
     let mut fields = Fields {
@@ -455,7 +479,9 @@ fn lower(import: &Import, reply: Result<Option<Val>, CallError>, results: &mut [
         (Some(WitType::Result { .. }), Ok(val)) => Val::Result(Ok(val.map(Box::new))),
         (Some(WitType::Result { err: Some(err), .. }), Err(error)) => {
             // An interface of another namespace may lack a case of ours: then it is `denied`, or there is no place.
-            let val = json::to_val(&error.guest.to_json(), err).or_else(|_| json::to_val(&json!({ "denied": "" }), err)).map_err(|_| no_place())?;
+            let val = json::to_val(&error.guest.to_json(), err)
+                .or_else(|_| json::to_val(&json!({ "denied": "" }), err))
+                .map_err(|_| no_place())?;
             Val::Result(Err(Some(Box::new(val))))
         }
         (_, Ok(Some(val))) => val,

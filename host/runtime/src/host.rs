@@ -188,7 +188,12 @@ impl Host {
     }
 
     /// Writes a record of this task.
-    pub(crate) fn record(&self, kind: RecordKind, fields: Fields, payload: Option<Vec<(&'static str, Arc<Value>)>>) -> wasmtime::Result<Option<Seq>> {
+    pub(crate) fn record(
+        &self,
+        kind: RecordKind,
+        fields: Fields,
+        payload: Option<Vec<(&'static str, Arc<Value>)>>,
+    ) -> wasmtime::Result<Option<Seq>> {
         let Some(scope) = &self.scope else { return Ok(None) };
         let payload = payload.map(|parts| Payload { subject: scope.origin.subject.clone(), parts });
         let seq = scope
@@ -310,7 +315,13 @@ mod tests {
     use wasmtime::ResourceLimiter as _;
 
     fn host() -> Host {
-        let limits = Limits { memory: bailiwick_core::limits::ByteCount(100), table_elements: 10, host_calls: 2, log: bailiwick_core::limits::ByteCount(5), ..Limits::default() };
+        let limits = Limits {
+            memory: bailiwick_core::limits::ByteCount(100),
+            table_elements: 10,
+            host_calls: 2,
+            log: bailiwick_core::limits::ByteCount(5),
+            ..Limits::default()
+        };
         Host::new(None, limits, Vec::new(), 0)
     }
 

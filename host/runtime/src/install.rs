@@ -119,7 +119,12 @@ pub(crate) async fn prepare(
 }
 
 /// Lets the component describe itself in a sandbox where every capability answers `denied`.
-async fn description(engine: &Engine, linked: &Linked, describe: ComponentExportIndex, run: ComponentExportIndex) -> Result<DescriptionOut, InstallProblem> {
+async fn description(
+    engine: &Engine,
+    linked: &Linked,
+    describe: ComponentExportIndex,
+    run: ComponentExportIndex,
+) -> Result<DescriptionOut, InstallProblem> {
     let limits = describe_limits();
     let mut store = Store::new(engine, Host::new(None, limits, Vec::new(), linked.operations.len()));
     task::arm(&mut store, &limits).map_err(|error| InstallProblem::Describe(error.to_string()))?;

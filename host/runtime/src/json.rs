@@ -1,8 +1,8 @@
 //! WIT values to JSON and back, guided by their types; see [`bailiwick_core::signature`] for the form.
 
+use bailiwick_core::signature::WitType;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bailiwick_core::signature::WitType;
 use serde_json::{Map, Value, json};
 use wasmtime::component::Val;
 
@@ -85,7 +85,8 @@ fn convert(value: &Value, ty: &WitType, at: &mut String) -> Result<Val, Misfit> 
         WitType::Unsigned { bits: 16 } => Val::U16(fit(whole()?, || misfit(at))?),
         WitType::Unsigned { bits: 32 } => Val::U32(fit(whole()?, || misfit(at))?),
         WitType::Unsigned { .. } => Val::U64(fit(whole()?, || misfit(at))?),
-        WitType::Float { bits: 32 } => {
+        WitType::Float { bits: 32 } =>
+        {
             #[expect(clippy::cast_possible_truncation, reason = "the type is a 32-bit float: its precision is what the guest asked for")]
             Val::Float32(value.as_f64().ok_or_else(|| misfit(at))? as f32)
         }
@@ -112,7 +113,9 @@ fn convert(value: &Value, ty: &WitType, at: &mut String) -> Result<Val, Misfit> 
         }
         WitType::Record(fields) => record(value, fields, at).ok_or_else(|| misfit(at))??,
         WitType::Variant(cases) => variant(value, cases, at).ok_or_else(|| misfit(at))??,
-        WitType::Enum(cases) => Val::Enum(value.as_str().filter(|name| cases.iter().any(|c| c == name)).ok_or_else(|| misfit(at))?.to_owned()),
+        WitType::Enum(cases) => {
+            Val::Enum(value.as_str().filter(|name| cases.iter().any(|c| c == name)).ok_or_else(|| misfit(at))?.to_owned())
+        }
         WitType::Flags(names) => {
             let chosen = value.as_array().ok_or_else(|| misfit(at))?;
             let known = |item: &Value| item.as_str().filter(|name| names.iter().any(|n| n == name)).map(str::to_owned);
@@ -121,7 +124,8 @@ fn convert(value: &Value, ty: &WitType, at: &mut String) -> Result<Val, Misfit> 
         WitType::Option(_) if value.is_null() => Val::Option(None),
         WitType::Option(inner) => Val::Option(Some(Box::new(convert(value, inner, at)?))),
         WitType::Result { ok, err } => {
-            let (arm, payload) = value.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next()).ok_or_else(|| misfit(at))?;
+            let (arm, payload) =
+                value.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next()).ok_or_else(|| misfit(at))?;
             match arm.as_str() {
                 "ok" => Val::Result(Ok(payload_of(payload, ok.as_deref(), at)?)),
                 "err" => Val::Result(Err(payload_of(payload, err.as_deref(), at)?)),

@@ -59,7 +59,12 @@ struct Linking<'a> {
 }
 
 impl Linking<'_> {
-    fn interface(&mut self, target: &mut LinkerInstance<'_, Host>, id: &InterfaceId, items: Vec<(String, ComponentItem)>) -> Result<(), InstallProblem> {
+    fn interface(
+        &mut self,
+        target: &mut LinkerInstance<'_, Host>,
+        id: &InterfaceId,
+        items: Vec<(String, ComponentItem)>,
+    ) -> Result<(), InstallProblem> {
         let is_wasi = id.package.starts_with("wasi:");
         let mut denied = false;
         let mut functions = 0_usize;
@@ -80,7 +85,9 @@ impl Linking<'_> {
                 ComponentItem::Resource(_) if is_wasi => {
                     // Dropping a handle frees nothing: reps are constants.
                     let tag = ambient::resource_tag(&name);
-                    target.resource(&name, ResourceType::host_dynamic(tag), |_, _| Ok(())).map_err(|error| InstallProblem::Link(error.to_string()))?;
+                    target
+                        .resource(&name, ResourceType::host_dynamic(tag), |_, _| Ok(()))
+                        .map_err(|error| InstallProblem::Link(error.to_string()))?;
                 }
                 ComponentItem::Type(_) => {}
                 _ => {
@@ -101,8 +108,8 @@ impl Linking<'_> {
     fn function(&mut self, id: &InterfaceId, name: &str, function: &ComponentFunc) -> Result<Import, InstallProblem> {
         let operation_id = OperationId { interface: id.clone(), function: name.to_owned() };
         let full: Arc<str> = operation_id.to_string().into();
-        let signature = types::signature(function)
-            .map_err(|message| InstallProblem::UnknownImport { name: full.to_string(), help: message })?;
+        let signature =
+            types::signature(function).map_err(|message| InstallProblem::UnknownImport { name: full.to_string(), help: message })?;
         let unversioned = format!("{}/{}", id.package, id.interface);
         let known_version = id.package.starts_with("wasi:") && id.version.as_deref().is_some_and(|version| version.starts_with("0.2."))
             || id.to_string() == ambient::TASK_INTERFACE;

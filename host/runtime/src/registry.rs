@@ -345,7 +345,8 @@ impl Registry {
         let path = self.component_path(digest);
         let wasm = std::fs::read(&path).map_err(|source| RegistryProblem::Storage { path: path.clone(), source })?;
         if Digest::of(&wasm) != digest {
-            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, "its content is not what its name says; install the component again");
+            let source =
+                std::io::Error::new(std::io::ErrorKind::InvalidData, "its content is not what its name says; install the component again");
             return Err(RegistryProblem::Storage { path, source });
         }
         self.ready(what, digest, &wasm).await.map(Arc::new)

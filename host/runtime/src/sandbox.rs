@@ -215,13 +215,7 @@ impl Shared {
             agent: Some(spec.agent.clone()),
             component: Some(entry.info.component),
         };
-        Ending {
-            recorder: Arc::clone(&self.recorder),
-            context: Arc::new(context),
-            subject: spec.subject.clone(),
-            started,
-            is_over: false,
-        }
+        Ending { recorder: Arc::clone(&self.recorder), context: Arc::new(context), subject: spec.subject.clone(), started, is_over: false }
     }
 
     /// Issues the grants and makes the host's side of the store.
@@ -386,11 +380,7 @@ impl Drop for Ending {
         if self.is_over {
             return;
         }
-        let fields = Fields {
-            reason: Some("cancelled".into()),
-            duration_us: Some(micros(self.started.elapsed())),
-            ..Fields::default()
-        };
+        let fields = Fields { reason: Some("cancelled".into()), duration_us: Some(micros(self.started.elapsed())), ..Fields::default() };
         if let Err(error) = self.append(RecordKind::TaskEnded, fields, Vec::new()) {
             tracing::error!(%error, "the end of a task could not be recorded");
         }

@@ -58,7 +58,9 @@ impl Schema {
     pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
         let bytes = crate::json::size(value);
         if self.weight.saturating_mul(bytes) > WORK_MOST {
-            return Err(format!("{bytes} bytes are too many to be checked against a schema of this weight: make its patterns or the value smaller"));
+            return Err(format!(
+                "{bytes} bytes are too many to be checked against a schema of this weight: make its patterns or the value smaller"
+            ));
         }
         self.validator.validate(value).map_err(|error| {
             let place = error.instance_path().to_string();
@@ -146,7 +148,11 @@ impl<'a> Scales<'a> {
         let named = short(target);
         match self.weighed.get(target) {
             Some(Some(weight)) => {
-                return if depth + weight.depth > DEPTH_MOST { Err(format!("`{named}` leads deeper than {DEPTH_MOST}")) } else { Ok(*weight) };
+                return if depth + weight.depth > DEPTH_MOST {
+                    Err(format!("`{named}` leads deeper than {DEPTH_MOST}"))
+                } else {
+                    Ok(*weight)
+                };
             }
             Some(None) => return Err(format!("`{named}` leads back to itself: schemas of agents are finite")),
             None => {}

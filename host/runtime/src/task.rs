@@ -113,4 +113,3 @@ pub(crate) fn reason(error: &wasmtime::Error, limits: &Limits) -> EndReason {
     }
     EndReason::Trap(clean(&text))
 }
-

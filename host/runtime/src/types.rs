@@ -11,10 +11,7 @@ pub(crate) fn signature(function: &ComponentFunc) -> Result<Signature, String> {
     if function.async_() {
         return Err("async functions are not supported".to_owned());
     }
-    let params = function
-        .params()
-        .map(|(name, ty)| Ok((name.to_owned(), convert(&ty, 0)?)))
-        .collect::<Result<Vec<_>, String>>()?;
+    let params = function.params().map(|(name, ty)| Ok((name.to_owned(), convert(&ty, 0)?))).collect::<Result<Vec<_>, String>>()?;
     let result = function.results().next().map(|ty| convert(&ty, 0)).transpose()?;
     Ok(Signature { params, result })
 }
@@ -43,9 +40,9 @@ fn convert(ty: &Type, depth: usize) -> Result<WitType, String> {
             Type::U8 => WitType::Bytes,
             other => WitType::List(boxed(&other)?),
         },
-        Type::Record(record) => WitType::Record(
-            record.fields().map(|field| Ok((field.name.to_owned(), inner(&field.ty)?))).collect::<Result<_, String>>()?,
-        ),
+        Type::Record(record) => {
+            WitType::Record(record.fields().map(|field| Ok((field.name.to_owned(), inner(&field.ty)?))).collect::<Result<_, String>>()?)
+        }
         Type::Tuple(tuple) => WitType::Tuple(tuple.types().map(|ty| inner(&ty)).collect::<Result<_, String>>()?),
         Type::Variant(variant) => WitType::Variant(
             variant

@@ -80,7 +80,8 @@ fn step_events(step: &str, attempt: u32) -> Vec<Event> {
         Event::StoodIn { step: step.clone(), by: StandInBy::Escalate, value: json!(2) },
         Event::StepFailed { step: step.clone() },
         Event::StepSkipped { step: step.clone(), reason: SkipReason::When, stand_in: None },
-        Event::StepSkipped { step, reason: SkipReason::NeedsFailed { step: "a".into() }, stand_in: None },
+        Event::StepSkipped { step: step.clone(), reason: SkipReason::NeedsFailed { step: "a".into() }, stand_in: None },
+        Event::StepSkipped { step, reason: SkipReason::When, stand_in: Some(Value::Null) },
     ]
 }
 
@@ -118,6 +119,8 @@ proptest! {
                     happened.push(serde_json::from_str(&text).unwrap());
                     let folded = fresh.clone().fold(&happened).unwrap();
                     prop_assert_eq!(&folded, &live);
+                    let stored = serde_json::to_string(&live).unwrap();
+                    prop_assert_eq!(&serde_json::from_str::<RunState>(&stored).unwrap(), &live);
                 }
                 Err(_) => prop_assert_eq!(&live, &before),
             }
