@@ -14,17 +14,29 @@ const NOTHING_HAPPENED: &[&str] =
 /// Those of them that the gate gives before any connector is called.
 const NEVER_LEFT: &[&str] = &["denied", "revoked", "budget", "needs-approval"];
 
+/// Longest text of an agent that a failure keeps, in characters.
+pub const MAX_MESSAGE_CHARS: usize = 2_000;
+
 /// Reads a task's report: its answer, if it has one that fits what the workflow was checked with.
 pub(crate) fn judge(step: &CompiledStep, report: &TaskReport) -> Result<Answer, Failure> {
     let (class, cause) = match &report.outcome {
         TaskOutcome::Answered(answer) => match step.output.check(&answer.output) {
             Ok(()) => return Ok(answer.clone()),
-            Err(message) => (FailureClass::AgentFault, Cause::Answer { message }),
+            Err(message) => (FailureClass::AgentFault, Cause::Answer { message: clean(&message) }),
         },
-        TaskOutcome::Failed { kind, message } => (class_of_kind(*kind, report), Cause::Agent { kind: *kind, message: message.clone() }),
+        TaskOutcome::Failed { kind, message } => (class_of_kind(*kind, report), Cause::Agent { kind: *kind, message: clean(message) }),
         TaskOutcome::Ended(reason) => (class_of_end(reason), Cause::Ended(reason.clone())),
     };
     Err(Failure { class, cause, unrepeatable: unrepeatable(step, report) })
+}
+
+/// Takes out of an agent's text what a terminal would obey, and bounds it: it is shown to people, in cards too. The report has all of it.
+fn clean(text: &str) -> String {
+    let mut clean: String = text.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MAX_MESSAGE_CHARS).is_some() {
+        clean.push('…');
+    }
+    clean
 }
 
 fn class_of_end(reason: &EndReason) -> FailureClass {
@@ -133,6 +145,13 @@ mod tests {
         assert!(happened(&[], 1));
         assert!(happened(&["unavailable"], 2));
         assert!(happened(&["denied"], 1));
+    }
+
+    #[test]
+    fn an_agents_text_is_bounded_and_harmless() {
+        assert_eq!(clean("a\u{1b}[2J\u{9b}x\nb"), "a [2J x b");
+        assert_eq!(clean(&"é".repeat(MAX_MESSAGE_CHARS)).chars().count(), MAX_MESSAGE_CHARS);
+        assert_eq!(clean(&"é".repeat(MAX_MESSAGE_CHARS + 1)).chars().last(), Some('…'));
     }
 
     #[test]

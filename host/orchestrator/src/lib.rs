@@ -47,6 +47,8 @@ pub use check::{CheckedWorkflow, Known, Refused, load};
 pub use compiled::{Compiled, PlanProblem};
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Severity};
 pub use executor::{MAX_SUBJECT_BYTES, Observer, Options, Orchestrator, RunRequest};
+pub use failure::MAX_MESSAGE_CHARS;
+pub use file::{MAX_NAME_BYTES, MAX_STEPS};
 pub use report::{ArtifactReport, AttemptReport, CardReport, PathEntry, RunReport, RunTime, StepReport, StepStatus};
 pub use schema::workflow_schema;
 pub use stepper::{Command, MAX_BACKOFF, TaskOrder, step};

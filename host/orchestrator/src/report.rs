@@ -9,7 +9,7 @@ use bailiwick_core::event::{BriefingCard, Outcome};
 use bailiwick_core::ids::{AgentName, Digest, RunId, StepPath, WorkflowName};
 use bailiwick_core::run::{Phase, RunState, StepState};
 use bailiwick_core::runner::{Confidence, TaskReport};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::executor::RunRequest;
@@ -61,7 +61,8 @@ pub struct StepReport {
     pub agent_version: Option<String>,
     /// How sure the agent is.
     pub confidence: Option<Confidence>,
-    /// The step's value: of its answer, or of a stand-in.
+    /// The step's value: of its answer, or of a stand-in; it can be null.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub value: Option<Value>,
     /// Attempts that were handed to an agent.
     pub attempts: Vec<AttemptReport>,
@@ -69,6 +70,11 @@ pub struct StepReport {
     pub start_us: Option<u64>,
     /// When the step was settled.
     pub end_us: Option<u64>,
+}
+
+/// Reads a value that is there, null included.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// How a step ended.

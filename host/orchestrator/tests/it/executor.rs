@@ -297,6 +297,8 @@ steps:
   held: { agent: a, with: { x: \"${ off.ok }\" }, stand-in: { ok: false } }
   goes: { agent: a, with: { x: \"${ held.ok }\" } }
   later: { agent: a, after: [off] }
+  none: { agent: a, when: \"false\", stand-in: null }
+  seen: { agent: a, with: { x: \"${ none }\" } }
 output: { off: \"${ off }\", held: \"${ held.ok }\", state: \"${ steps.needs.error }\" }
 ";
     let ran = run(text, runner).await;
@@ -305,6 +307,7 @@ output: { off: \"${ off }\", held: \"${ held.ok }\", state: \"${ steps.needs.err
     let reasons: Vec<_> = ["off", "needs", "held", "goes", "later"].map(|step| ran.step(step).reason.clone()).into();
     let needs = Some("needs `off`, which was skipped".to_owned());
     assert_eq!(reasons, [Some("`when` is false".to_owned()), needs.clone(), needs, None, None]);
+    assert_eq!((ran.step("none").value.clone(), ran.step("seen").status), (Some(Value::Null), StepStatus::Answered));
 }
 
 #[tokio::test(start_paused = true)]
