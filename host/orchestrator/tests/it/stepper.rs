@@ -111,7 +111,7 @@ fn obey(command: Command, open: &mut Vec<TaskOrder>) -> Event {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// Whatever becomes of the attempts: the run ends after few events, every command is legal, and from each state that is read back the
     /// stepper says what it said live.
