@@ -184,7 +184,8 @@ fn is_foreign(key: &OsString) -> bool {
         "CARGO_INCREMENTAL",
     ];
     let is_cargo = key == "CARGO" || key.starts_with("CARGO_");
-    let is_flag = ["RUSTFLAGS", "RUSTDOCFLAGS", "RUSTC", "RUSTC_LINKER", "MAKEFLAGS", "MFLAGS", "OUT_DIR", "TARGET", "HOST", "PROFILE"].contains(&&*key);
+    let is_flag = ["RUSTFLAGS", "RUSTDOCFLAGS", "RUSTC", "RUSTC_LINKER", "MAKEFLAGS", "MFLAGS", "OUT_DIR", "TARGET", "HOST", "PROFILE"]
+        .contains(&&*key);
     is_flag || is_cargo && !KEPT.iter().any(|kept| key.starts_with(kept))
 }
 
@@ -196,7 +197,8 @@ fn missing_cargo(error: &std::io::Error) -> Fault {
 /// Sees to it that the compiler can make components; says so aloud when something is installed.
 fn ensure_target(folder: &Path, notes: &Notes) -> Result<()> {
     let libraries = clean_command("rustc", folder).args(["--print", "target-libdir", "--target", TARGET]).output();
-    let is_there = libraries.is_ok_and(|output| output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
+    let is_there =
+        libraries.is_ok_and(|output| output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
     if is_there {
         return Ok(());
     }
@@ -212,23 +214,18 @@ fn ensure_target(folder: &Path, notes: &Notes) -> Result<()> {
 
 /// A message of cargo.
 #[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason")]
 enum Message {
-    CompilerMessage {
-        package_id: String,
-        message: CompilerMessage,
-    },
-    CompilerArtifact {
-        package_id: String,
-        filenames: Vec<PathBuf>,
-        fresh: bool,
-    },
+    #[serde(rename = "compiler-message")]
+    Complaint { package_id: String, message: Complaint },
+    #[serde(rename = "compiler-artifact")]
+    Artifact { package_id: String, filenames: Vec<PathBuf>, fresh: bool },
     #[serde(other)]
     Other,
 }
 
 #[derive(Deserialize)]
-struct CompilerMessage {
+struct Complaint {
     level: String,
     rendered: Option<String>,
 }
@@ -276,7 +273,8 @@ fn compile(workspace: &Workspace, notes: &Notes) -> Result<BTreeMap<AgentName, P
 
 fn found(agent: &SourceAgent, package: &Package, log: &Log) -> Result<(AgentName, PathBuf)> {
     let path = log.components.get(&package.id).cloned();
-    path.map(|path| (agent.name.clone(), path)).ok_or_else(|| Fault::internal(format!("cargo built `{}` and named no component", package.name)))
+    path.map(|path| (agent.name.clone(), path))
+        .ok_or_else(|| Fault::internal(format!("cargo built `{}` and named no component", package.name)))
 }
 
 fn list(names: &[&str]) -> String {
@@ -307,19 +305,19 @@ fn read_messages(pipe: impl std::io::Read) -> Log {
 impl Log {
     fn note(&mut self, message: Message) {
         match message {
-            Message::CompilerMessage { package_id, message } if message.level.starts_with("error") => {
+            Message::Complaint { package_id, message } if message.level.starts_with("error") => {
                 let kept = self.errors.entry(package_id).or_default();
                 if let Some(rendered) = message.rendered.filter(|rendered| kept.len() + rendered.len() <= OUTPUT_BYTES_MOST) {
                     kept.push_str(&rendered);
                 }
             }
-            Message::CompilerArtifact { package_id, filenames, fresh } => {
+            Message::Artifact { package_id, filenames, fresh } => {
                 self.compiled |= !fresh;
                 if let Some(path) = filenames.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "wasm")) {
                     self.components.insert(package_id, path);
                 }
             }
-            Message::CompilerMessage { .. } | Message::Other => {}
+            Message::Complaint { .. } | Message::Other => {}
         }
     }
 }
@@ -370,10 +368,14 @@ mod tests {
 
     #[test]
     fn what_another_cargo_set_does_not_reach_the_build() {
-        for foreign in ["CARGO", "CARGO_TARGET_DIR", "CARGO_MANIFEST_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "MAKEFLAGS"] {
+        for foreign in
+            ["CARGO", "CARGO_TARGET_DIR", "CARGO_MANIFEST_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "MAKEFLAGS"]
+        {
             assert!(is_foreign(&foreign.into()), "{foreign}");
         }
-        for kept in ["PATH", "HOME", "CARGO_HOME", "CARGO_NET_OFFLINE", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_BUILD_JOBS", "RUSTC_WRAPPER"] {
+        for kept in
+            ["PATH", "HOME", "CARGO_HOME", "CARGO_NET_OFFLINE", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_BUILD_JOBS", "RUSTC_WRAPPER"]
+        {
             assert!(!is_foreign(&kept.into()), "{kept}");
         }
     }

@@ -69,7 +69,8 @@ mod tests {
     fn the_documented_table_is_the_one_in_code() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/exit-codes.md");
         let documented = std::fs::read_to_string(path).unwrap();
-        let rows: Vec<String> = Exit::ALL.iter().map(|exit| format!("| {} | `{}` | {} |", exit.code(), exit.name(), exit.meaning())).collect();
+        let rows: Vec<String> =
+            Exit::ALL.iter().map(|exit| format!("| {} | `{}` | {} |", exit.code(), exit.name(), exit.meaning())).collect();
         let found: Vec<&str> = documented.lines().filter(|line| line.starts_with("| ") && line.contains("| `")).collect();
         assert_eq!(found, rows);
     }

@@ -57,7 +57,7 @@ struct Place {
 pub struct Diagnosis {
     message: String,
     help: Option<String>,
-    place: Option<Place>,
+    place: Option<Box<Place>>,
     /// What another program says about it, shown as it is (without control characters).
     output: Option<String>,
     warning: bool,
@@ -77,13 +77,13 @@ impl Diagnosis {
 
     /// Says where in a file it is.
     pub fn at(mut self, source: &Source, range: Range<usize>) -> Self {
-        self.place = Some(Place { source: source.clone(), range: Some(range) });
+        self.place = Some(Box::new(Place { source: source.clone(), range: Some(range) }));
         self
     }
 
     /// Says in which file it is.
     pub fn in_file(mut self, source: &Source) -> Self {
-        self.place = Some(Place { source: source.clone(), range: None });
+        self.place = Some(Box::new(Place { source: source.clone(), range: None }));
         self
     }
 
@@ -128,7 +128,7 @@ impl Diagnosis {
         let theme = if colors { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_links(false);
         let mut text = String::new();
-        let shown = Shown { diagnosis: self, source: self.place.as_ref().map(Place::to_named) };
+        let shown = Shown { diagnosis: self, source: self.place.as_deref().map(Place::to_named) };
         if handler.render_report(&mut text, &shown).is_err() {
             text = self.to_string();
         }
@@ -151,7 +151,7 @@ impl Place {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
+        match self.place.as_deref() {
             // A file that is meant as a whole has no snippet, so its name stands in the message.
             Some(Place { source, range: None }) => write!(f, "{}: {}", clean(&source.name), self.message),
             _ => f.write_str(&self.message),

@@ -23,7 +23,9 @@ pub fn parse(text: &str, catalog: &Catalog) -> Result<GrantRequest, Diagnosis> {
     let wrong = |message: String, help: String| Diagnosis::new(format!("grant `{text}`: {message}")).with_help(help);
     let words = shlex::split(text).ok_or_else(|| wrong("a quote is not closed".to_owned(), "close it".to_owned()))?;
     let mut words = words.into_iter();
-    let name = words.next().ok_or_else(|| wrong("it is empty".to_owned(), "begin with an operation, for example `crm/customers.get`".to_owned()))?;
+    let name = words
+        .next()
+        .ok_or_else(|| wrong("it is empty".to_owned(), "begin with an operation, for example `crm/customers.get`".to_owned()))?;
     let operation = catalog.resolve(&name).map_err(|unknown| wrong(format!("there is no operation `{}`", unknown.name), unknown.help))?;
     let mut request = GrantRequest {
         operation: operation.id.clone(),
@@ -71,7 +73,8 @@ fn apply(word: &str, in_conditions: bool, operation: &Operation, request: &mut G
 }
 
 fn option(key: &str, value: &str, operation: &Operation, request: &mut GrantRequest) -> Result<(), Wrong> {
-    let number = || value.parse::<u64>().map_err(|_| (format!("`{key}={value}`: a whole number is expected"), format!("for example `{key}=2`")));
+    let number =
+        || value.parse::<u64>().map_err(|_| (format!("`{key}={value}`: a whole number is expected"), format!("for example `{key}=2`")));
     match key {
         "owner" if operation.spec.owner.is_none() => {
             return Err((format!("`{}` names no owner of its answer", operation.short), "leave `owner` out".to_owned()));
@@ -117,7 +120,9 @@ fn typed(text: &str, ty: &WitType) -> Result<Value, String> {
         WitType::Enum(cases) if cases.iter().any(|case| case == text) => Ok(text.into()),
         WitType::Enum(cases) => Err(suggest::help(text, cases.iter().map(String::as_str))),
         WitType::Bool => text.parse::<bool>().map(Value::from).map_err(|_| "`true` or `false` is expected".to_owned()),
-        WitType::Signed { .. } | WitType::Unsigned { .. } | WitType::Float { .. } => number(text).ok_or_else(|| "a number is expected".to_owned()),
+        WitType::Signed { .. } | WitType::Unsigned { .. } | WitType::Float { .. } => {
+            number(text).ok_or_else(|| "a number is expected".to_owned())
+        }
         _ => Err("only `any` can be said of it here, or a condition on one of its fields".to_owned()),
     }
 }

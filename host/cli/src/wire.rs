@@ -13,7 +13,9 @@ use bailiwick_core::policy::StepRule;
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Recorder};
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, TaskOutcome, TaskReport, TaskSpec, Usage};
 use bailiwick_ledger::{Ledger, LedgerOptions, OpenProblem};
-use bailiwick_runtime::{CompileCommand, CompileProblem, EngineSettings, InstallOptions, InstallProblem, RegistryProblem, Routes, Sandbox, SandboxParts};
+use bailiwick_runtime::{
+    CompileCommand, CompileProblem, EngineSettings, InstallOptions, InstallProblem, RegistryProblem, Routes, Sandbox, SandboxParts,
+};
 use serde_json::json;
 
 use crate::build;
@@ -64,7 +66,12 @@ impl Served {
             let mut serving = connectors.iter().filter(|connector| connector.check(operation).is_ok());
             let Some(first) = serving.next() else { continue };
             if let Some(second) = serving.next() {
-                let message = format!("operation `{}` is served by both connector `{}` and connector `{}`", operation.short, first.name(), second.name());
+                let message = format!(
+                    "operation `{}` is served by both connector `{}` and connector `{}`",
+                    operation.short,
+                    first.name(),
+                    second.name()
+                );
                 wrong.push(Diagnosis::new(message).with_help("let one of them serve it".to_owned()));
             }
             routes.insert(operation.id.clone(), Arc::clone(first));
@@ -151,7 +158,8 @@ impl Host {
         let started = json!({ "version": env!("CARGO_PKG_VERSION"), "epoch": self.ledger.epoch() });
         self.record(RecordKind::HostStarted, Fields { digests, ..Fields::default() }, Some(started))?;
         let mut digests = project.digests.clone();
-        digests.extend(self.served.connectors.iter().map(|connector| (format!("connector {}", connector.name()), connector.config_digest())));
+        digests
+            .extend(self.served.connectors.iter().map(|connector| (format!("connector {}", connector.name()), connector.config_digest())));
         let loaded = json!({ "project": project.name, "tenant": project.tenant, "development": project.development });
         self.record(RecordKind::ConfigurationLoaded, Fields { digests, ..Fields::default() }, Some(loaded))?;
         let fields = Fields { rule: Some(StepRule::RULE.into()), policy_version: Some(StepRule::VERSION.into()), ..Fields::default() };
@@ -183,7 +191,13 @@ impl Host {
     ///
     /// # Errors
     /// See [`Host::install`].
-    pub async fn install_named(&self, project: &Project, agent: &ProjectAgent, built: &BTreeMap<AgentName, Component>, notes: &Notes) -> Result<()> {
+    pub async fn install_named(
+        &self,
+        project: &Project,
+        agent: &ProjectAgent,
+        built: &BTreeMap<AgentName, Component>,
+        notes: &Notes,
+    ) -> Result<()> {
         let component = match &agent.origin {
             Origin::Wasm(component) => Some(component),
             Origin::Source(_) => built.get(&agent.name),
@@ -204,12 +218,17 @@ impl Host {
         let info = registry.inspect(&what, &component.bytes).await.map_err(registry_fault)?;
         if info.name != *name {
             let message = format!("agent `{name}` of the project: component `{what}` calls itself `{}`", info.name);
-            return Err(Fault::bad_input(Diagnosis::new(message).with_help(format!("write `{}` in `[agents]`, or rename the agent", info.name))));
+            return Err(Fault::bad_input(
+                Diagnosis::new(message).with_help(format!("write `{}` in `[agents]`, or rename the agent", info.name)),
+            ));
         }
         if let Some(before) = self.sandbox.agent(name).filter(|_| project.development) {
             let wider: Vec<&str> = info.imports.iter().filter(|import| !before.imports.contains(import)).map(String::as_str).collect();
             if !wider.is_empty() {
-                notes.tell(&format!("agent {name} asks for more than before: {} (accepted, since this is a development project)", wider.join(", ")));
+                notes.tell(&format!(
+                    "agent {name} asks for more than before: {} (accepted, since this is a development project)",
+                    wider.join(", ")
+                ));
             }
         }
         let options = InstallOptions { replace: project.development, activate: true, accept_wider: project.development };
@@ -250,7 +269,8 @@ pub fn not_built(name: &AgentName) -> Diagnosis {
 pub async fn open_sandbox(registry: PathBuf, catalog: Arc<Catalog>, routes: Routes, recorder: Arc<dyn Recorder>) -> Result<Sandbox> {
     let program = std::env::current_exe().map_err(|error| Fault::internal(format!("this program cannot find itself: {error}")))?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let guests = bailiwick_runtime::guest_runtime(threads).map_err(|error| Fault::internal(format!("threads cannot be started: {error}")))?;
+    let guests =
+        bailiwick_runtime::guest_runtime(threads).map_err(|error| Fault::internal(format!("threads cannot be started: {error}")))?;
     let parts = SandboxParts {
         registry,
         catalog,
@@ -382,18 +402,27 @@ pub fn open_fault(problem: OpenProblem) -> Fault {
 
 /// Without a ledger nothing runs.
 pub fn ledger_fault(failure: LedgerFailure) -> Fault {
-    let diagnosis = Diagnosis::new(failure.to_string()).with_help("effects have stopped; see to the disk of the state folder, then start again".to_owned());
+    let diagnosis = Diagnosis::new(failure.to_string())
+        .with_help("effects have stopped; see to the disk of the state folder, then start again".to_owned());
     Fault { exit: Exit::Internal, diagnoses: vec![diagnosis] }
 }
 
 /// Sorts why the registry did not do what it was asked.
 pub fn registry_fault(problem: RegistryProblem) -> Fault {
     let (exit, help) = match &problem {
-        RegistryProblem::Install { problem: InstallProblem::Compile(CompileProblem::Child(_)), .. } | RegistryProblem::Storage { .. } => (Exit::Internal, None),
-        RegistryProblem::Wider { name, version, .. } => {
-            (Exit::BadInput, Some(format!("look at it with `bailiwick agents inspect {name}@{version}`, then `bailiwick agents activate {name}@{version} --accept-wider`")))
+        RegistryProblem::Install { problem: InstallProblem::Compile(CompileProblem::Child(_)), .. } | RegistryProblem::Storage { .. } => {
+            (Exit::Internal, None)
         }
-        RegistryProblem::Install { .. } | RegistryProblem::VersionTaken { .. } | RegistryProblem::Unknown { .. } | RegistryProblem::Newer { .. } => (Exit::BadInput, None),
+        RegistryProblem::Wider { name, version, .. } => (
+            Exit::BadInput,
+            Some(format!(
+                "look at it with `bailiwick agents inspect {name}@{version}`, then `bailiwick agents activate {name}@{version} --accept-wider`"
+            )),
+        ),
+        RegistryProblem::Install { .. }
+        | RegistryProblem::VersionTaken { .. }
+        | RegistryProblem::Unknown { .. }
+        | RegistryProblem::Newer { .. } => (Exit::BadInput, None),
         RegistryProblem::Ledger(failure) => return ledger_fault(failure.clone()),
     };
     Fault { exit, diagnoses: vec![Diagnosis::new(problem.to_string()).with_help(help)] }

@@ -18,7 +18,9 @@ use crate::wire::Served;
 /// Everything that is wrong: the file itself, and operations that it grants and no connector serves.
 pub fn load(project: &Project, agents: &dyn AgentRunner, served: &Served) -> Result<(CheckedWorkflow, Vec<Diagnosis>), Vec<Diagnosis>> {
     let source = project.read(&project.workflow).map_err(|diagnosis| vec![diagnosis])?;
-    let read = |path: &str| project.read(Path::new(path)).map(|source| source.text.to_string()).map_err(|diagnosis| io::Error::other(diagnosis.to_string()));
+    let read = |path: &str| {
+        project.read(Path::new(path)).map(|source| source.text.to_string()).map_err(|diagnosis| io::Error::other(diagnosis.to_string()))
+    };
     let known = Known { catalog: &served.catalog, agents, read: &read };
     let workflow = bailiwick_orchestrator::load(&source.name, &source.text, &known)
         .map_err(|refused| refused.0.iter().map(|diagnostic| translate(diagnostic, &source)).collect::<Vec<_>>())?;

@@ -29,7 +29,9 @@ fn help_is_what_it_was() {
 
 #[test]
 fn a_wrong_command_line_is_bad_input_and_not_a_partial_result() {
-    for words in [&["frobnicate"][..], &["run"], &["run", "x", "--nope"], &["ledger", "show"], &["ledger", "show", "--last", "--run", "x"], &[]] {
+    for words in
+        [&["frobnicate"][..], &["run"], &["run", "x", "--nope"], &["ledger", "show"], &["ledger", "show", "--last", "--run", "x"], &[]]
+    {
         assert_eq!(bailiwick(words).code, 4, "{words:?}");
     }
 }

@@ -1,4 +1,5 @@
 //! Projects with one real agent: what wrong workflows and inputs get, and who may use a state folder.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops at its first surprise")]
 
 mod support;
 
@@ -85,7 +86,10 @@ fn expressions_without_an_order_or_a_type_are_refused() {
     let (text, _) = refused(&GOOD.replace("    agent: identity", "    when: \"identity.verified\"\n    agent: identity"));
     assert!(text.contains("identity"), "{text}");
     let second = "  again:\n    after: [identity]\n    agent: identity-verifier\n    with: { customer: a, evidence: { name: b, postal-code: c } }\noutput:";
-    let (text, _) = refused(&GOOD.replace("output:", second).replace("    agent: identity-verifier\n    with: { customer: \"$", "    after: [again]\n    agent: identity-verifier\n    with: { customer: \"$"));
+    let (text, _) = refused(&GOOD.replace("output:", second).replace(
+        "    agent: identity-verifier\n    with: { customer: \"$",
+        "    after: [again]\n    agent: identity-verifier\n    with: { customer: \"$",
+    ));
     assert!(text.contains("cycle") || text.contains("wait for each other"), "{text}");
     let (text, _) = refused(&GOOD.replace("\"${ identity.verified }\"", "\"${ identity.verified + 1 }\""));
     assert!(text.contains("bool"), "{text}");
@@ -128,7 +132,9 @@ fn wrong_connector_files_have_a_place() {
 #[test]
 fn an_input_that_breaks_its_schema_names_the_field() {
     let project = Project::with_agent(GOOD);
-    for (input, field) in [("{ \"customer\": \"1042\" }", "field `customer`"), ("{}", "customer"), ("{ \"customer\": \"C-1\", \"x\": 1 }", "'x'")] {
+    for (input, field) in
+        [("{ \"customer\": \"1042\" }", "field `customer`"), ("{}", "customer"), ("{ \"customer\": \"C-1\", \"x\": 1 }", "'x'")]
+    {
         project.write("in.json", input);
         for command in ["run", "check"] {
             let output = bailiwick([command, project.path()]);
@@ -171,7 +177,8 @@ fn a_state_folder_of_a_newer_version_is_left_alone() {
 #[test]
 fn an_agent_is_tried_with_the_grants_of_the_command_line() {
     let project = Project::with_agent(GOOD);
-    project.write("claim.json", "{ \"customer\": \"C-1042\", \"evidence\": { \"name\": \"Marta Lindqvist\", \"postal-code\": \"20457\" } }");
+    project
+        .write("claim.json", "{ \"customer\": \"C-1042\", \"evidence\": { \"name\": \"Marta Lindqvist\", \"postal-code\": \"20457\" } }");
     let claim = project.file("claim.json");
     let try_with = |may: &str| {
         bailiwick(["try", "identity-verifier", "--project", project.path(), "--json", "--input", claim.to_str().unwrap(), "--may", may])

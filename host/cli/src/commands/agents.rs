@@ -12,8 +12,8 @@ use crate::display::{self, Notes, Table};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
 use crate::project::{Component, Project};
-use crate::wire::{self, Host, HostParts};
 use crate::text;
+use crate::wire::{self, Host, HostParts};
 
 /// Lists the installed versions.
 pub fn list(place: &Place) -> Result<Exit> {
@@ -29,7 +29,9 @@ pub fn list(place: &Place) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     if installed.is_empty() {
-        display::print("no agent is installed yet: `bailiwick run` installs a project's agents, `bailiwick agents install FILE` one of them");
+        display::print(
+            "no agent is installed yet: `bailiwick run` installs a project's agents, `bailiwick agents install FILE` one of them",
+        );
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&["agent", "version", "active", "component"]);
@@ -111,8 +113,11 @@ fn print_info(info: &AgentInfo) {
 
 /// The fields of a schema's object with their types; `--json` gives the whole schema.
 fn fields(schema: &serde_json::Value) -> String {
-    let Some(properties) = schema.get("properties").and_then(serde_json::Value::as_object) else { return "anything (see `--json`)".to_owned() };
-    let required: Vec<&str> = schema.get("required").and_then(|r| r.as_array()).into_iter().flatten().filter_map(|name| name.as_str()).collect();
+    let Some(properties) = schema.get("properties").and_then(serde_json::Value::as_object) else {
+        return "anything (see `--json`)".to_owned();
+    };
+    let required: Vec<&str> =
+        schema.get("required").and_then(|r| r.as_array()).into_iter().flatten().filter_map(|name| name.as_str()).collect();
     let mut table = Table::new(&["field", "type", "", "meaning"]);
     for (name, property) in properties {
         let ty = match property.get("type") {
@@ -142,7 +147,9 @@ pub fn install(args: &InstallArgs) -> Result<Exit> {
         Ok((info, is_active))
     })?;
     if args.place.json {
-        display::print_json(&json!({ "exit": Exit::Done.name(), "name": info.name, "version": info.version, "component": info.component, "active": is_active }));
+        display::print_json(
+            &json!({ "exit": Exit::Done.name(), "name": info.name, "version": info.version, "component": info.component, "active": is_active }),
+        );
         return Ok(Exit::Done);
     }
     display::print(&format!("installed {}@{} ({})", info.name, info.version, info.component));

@@ -14,9 +14,9 @@ pub fn build(args: &BuildArgs) -> Result<Exit> {
     let project = Project::load(&args.project, None)?;
     let built = wire::build_sources(&project, &Notes::new(false))?;
     if args.json {
-        let agents = built.iter().map(|(name, component)| {
-            json!({ "name": name, "path": component.path, "digest": component.digest, "bytes": component.bytes.len() })
-        });
+        let agents = built.iter().map(
+            |(name, component)| json!({ "name": name, "path": component.path, "digest": component.digest, "bytes": component.bytes.len() }),
+        );
         display::print_json(&json!({ "exit": Exit::Done.name(), "agents": agents.collect::<Vec<_>>() }));
         return Ok(Exit::Done);
     }

@@ -91,7 +91,10 @@ fn built(project: &Project, found: &mut Vec<Diagnosis>) -> Result<BTreeMap<Agent
             Some(Err(error)) => found.push(Diagnosis::new(format!("the component of agent `{}` cannot be read: {error}", agent.name))),
             None => {
                 let diagnosis = Diagnosis::new(format!("agent `{}` is not built yet", agent.name));
-                found.push(diagnosis.with_help(format!("run `bailiwick build {}`: it runs the agents' build scripts and macros natively", crate::text::path(&project.root))));
+                found.push(diagnosis.with_help(format!(
+                    "run `bailiwick build {}`: it runs the agents' build scripts and macros natively",
+                    crate::text::path(&project.root)
+                )));
             }
         }
     }
@@ -99,7 +102,13 @@ fn built(project: &Project, found: &mut Vec<Diagnosis>) -> Result<BTreeMap<Agent
 }
 
 /// Installs every agent that can be, and says of the others why not.
-async fn install(host: &Host, project: &Project, built: &BTreeMap<AgentName, Component>, notes: &Notes, found: &mut Vec<Diagnosis>) -> bool {
+async fn install(
+    host: &Host,
+    project: &Project,
+    built: &BTreeMap<AgentName, Component>,
+    notes: &Notes,
+    found: &mut Vec<Diagnosis>,
+) -> bool {
     let preparing = notes.work("checking agents", false);
     let mut all = true;
     for agent in &project.agents {

@@ -26,7 +26,8 @@ pub fn show(args: &ShowArgs) -> Result<Exit> {
     let records = reader.records(Filter::Run(&run), Seq(0)).take(RECORDS_SHOWN).collect::<std::result::Result<Vec<_>, _>>();
     let records = records.map_err(read_fault)?;
     if args.place.json {
-        let with_payload = |envelope: &Envelope| Ok(json!({ "envelope": envelope, "payload": reader.payload(envelope).map_err(read_fault)? }));
+        let with_payload =
+            |envelope: &Envelope| Ok(json!({ "envelope": envelope, "payload": reader.payload(envelope).map_err(read_fault)? }));
         let records = records.iter().map(with_payload).collect::<Result<Vec<Value>>>()?;
         display::print_json(&json!({ "exit": Exit::Done.name(), "run": run, "records": records }));
         return Ok(Exit::Done);

@@ -50,12 +50,21 @@ fn input(args: &RunArgs, project: &Project) -> Result<Source> {
         (None, Some(path)) => project.read(path).map_err(Fault::bad_input),
         (None, None) => {
             let diagnosis = Diagnosis::new("there is no input");
-            Err(Fault::bad_input(diagnosis.with_help("pass `--input FILE`, or name a default: `input = \"FILE\"` in `[project]`".to_owned())))
+            Err(Fault::bad_input(
+                diagnosis.with_help("pass `--input FILE`, or name a default: `input = \"FILE\"` in `[project]`".to_owned()),
+            ))
         }
     }
 }
 
-async fn execute(host: &Host, project: &Project, workflow: CheckedWorkflow, input: Value, requester: Requester, notes: &Notes) -> Result<RunReport> {
+async fn execute(
+    host: &Host,
+    project: &Project,
+    workflow: CheckedWorkflow,
+    input: Value,
+    requester: Requester,
+    notes: &Notes,
+) -> Result<RunReport> {
     let orchestrator = Orchestrator::new(host.runner(project), host.recorder(), Options::default());
     let watch = Watch::start(notes, &workflow);
     let request =

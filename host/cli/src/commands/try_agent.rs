@@ -79,10 +79,19 @@ fn scratch() -> Result<tempfile::TempDir> {
 
 fn read_grants(texts: &[String], catalog: &bailiwick_core::capability::Catalog) -> Result<Vec<GrantRequest>> {
     let (good, wrong): (Vec<_>, Vec<_>) = texts.iter().map(|text| may::parse(text, catalog)).partition(std::result::Result::is_ok);
-    if wrong.is_empty() { Ok(good.into_iter().flatten().collect()) } else { Err(Fault::bad_project(wrong.into_iter().filter_map(std::result::Result::err).collect())) }
+    if wrong.is_empty() {
+        Ok(good.into_iter().flatten().collect())
+    } else {
+        Err(Fault::bad_project(wrong.into_iter().filter_map(std::result::Result::err).collect()))
+    }
 }
 
-async fn execute(args: &TryArgs, project: &Project, scratch: &tempfile::TempDir, task: impl FnOnce(AgentName, Limits) -> TaskSpec) -> Result<TaskReport> {
+async fn execute(
+    args: &TryArgs,
+    project: &Project,
+    scratch: &tempfile::TempDir,
+    task: impl FnOnce(AgentName, Limits) -> TaskSpec,
+) -> Result<TaskReport> {
     let notes = Notes::new(args.place.json);
     let path = Path::new(&args.agent);
     if let Some(agent) = project.agent(&args.agent) {

@@ -30,7 +30,8 @@ pub fn print_account(report: &RunReport) {
     section("grants not used", &unused(report));
     section("calls that failed", &failed_calls(report));
     // Lines and no table: a path is to be copied whole.
-    let documents = report.artifacts.iter().map(|artifact| format!("{} of {}: {}", artifact.kind, artifact.step, text::path(&artifact.path)));
+    let documents =
+        report.artifacts.iter().map(|artifact| format!("{} of {}: {}", artifact.kind, artifact.step, text::path(&artifact.path)));
     section("documents", &documents.collect::<Vec<_>>());
     report.cards.iter().for_each(|card| print_card(card.step.as_str(), &card.card));
     print(&format!("\n{}", heading("time")));
@@ -160,8 +161,11 @@ fn print_card(step: &str, card: &BriefingCard) {
 }
 
 fn time(report: &RunReport) -> Vec<(&'static str, String)> {
-    let path: Vec<String> =
-        report.critical_path.iter().map(|entry| format!("{} {}", entry.step, text::time(entry.end_us.saturating_sub(entry.start_us)))).collect();
+    let path: Vec<String> = report
+        .critical_path
+        .iter()
+        .map(|entry| format!("{} {}", entry.step, text::time(entry.end_us.saturating_sub(entry.start_us))))
+        .collect();
     let time = &report.time;
     let mut rows = vec![("total", text::time(time.total_us)), ("agents and connectors", text::time(time.agents_us))];
     rows.push(("host", text::time(time.host_us)));

@@ -52,7 +52,8 @@ pub fn diagnoses(diagnoses: &[Diagnosis]) {
 
 /// Prints one JSON document. JSON text has no raw control characters, so it needs no cleaning.
 pub fn print_json<T: Serialize>(document: &T) {
-    let text = serde_json::to_string_pretty(document).unwrap_or_else(|error| format!("{{\"exit\":\"internal\",\"problems\":[{{\"message\":\"{error}\"}}]}}"));
+    let text = serde_json::to_string_pretty(document)
+        .unwrap_or_else(|error| format!("{{\"exit\":\"internal\",\"problems\":[{{\"message\":\"{error}\"}}]}}"));
     print(&text);
 }
 

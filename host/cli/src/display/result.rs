@@ -77,7 +77,8 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Object(map) if map.is_empty() => Some("none".to_owned()),
         // A short list of words reads better in one line.
         Value::Array(items) => {
-            let words: Option<Vec<String>> = items.iter().map(|item| (!item.is_array() && !item.is_object()).then(|| scalar(item)).flatten()).collect();
+            let words: Option<Vec<String>> =
+                items.iter().map(|item| (!item.is_array() && !item.is_object()).then(|| scalar(item)).flatten()).collect();
             words.map(|words| words.join(", ")).filter(|line| line.len() <= WIDTH / 2)
         }
         Value::Object(_) => None,
@@ -102,7 +103,11 @@ fn wrapped(prefix: &str, text: &str) -> Vec<String> {
     }
     lines.push(line);
     let rest = " ".repeat(width);
-    lines.iter().enumerate().map(|(index, line)| format!("{}{line}", if index == 0 { prefix } else { &rest }).trim_end().to_owned()).collect()
+    lines
+        .iter()
+        .enumerate()
+        .map(|(index, line)| format!("{}{line}", if index == 0 { prefix } else { &rest }).trim_end().to_owned())
+        .collect()
 }
 
 #[cfg(test)]

@@ -157,7 +157,8 @@ impl Project {
 
 /// Opens a project folder, named itself or by its file.
 fn open_folder(at: &Path) -> Result<(PathBuf, Dir)> {
-    let folder = if at.file_name().is_some_and(|name| name == PROJECT_FILE) && at.is_file() { at.parent().unwrap_or(Path::new(".")) } else { at };
+    let folder =
+        if at.file_name().is_some_and(|name| name == PROJECT_FILE) && at.is_file() { at.parent().unwrap_or(Path::new(".")) } else { at };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let opened = folder.canonicalize().and_then(|root| Ok((Dir::open_ambient_dir(&root, ambient_authority())?, root)));
     opened.map(|(dir, root)| (root, dir)).map_err(|error| {
@@ -178,7 +179,8 @@ pub fn read_bounded(file: impl std::io::Read, most: u64) -> std::io::Result<Vec<
 
 fn to_source(shown: &str, bytes: Vec<u8>) -> std::result::Result<Source, Diagnosis> {
     let text = String::from_utf8(bytes).map_err(|error| {
-        Diagnosis::new(format!("`{shown}` is no UTF-8 text (byte {})", error.utf8_error().valid_up_to())).with_help("save it as UTF-8".to_owned())
+        Diagnosis::new(format!("`{shown}` is no UTF-8 text (byte {})", error.utf8_error().valid_up_to()))
+            .with_help("save it as UTF-8".to_owned())
     })?;
     Ok(Source::new(shown, text))
 }
@@ -224,12 +226,11 @@ impl Resolve {
             Some(state) => std::path::absolute(state).unwrap_or_else(|_| state.to_owned()),
             None => self.state(&valid.state),
         };
-        let name = valid.name.unwrap_or_else(|| self.root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned()));
-        let requester = Requester {
-            id: valid.requester.unwrap_or_else(local_requester),
-            tenant: valid.tenant.clone(),
-            attributes: valid.attributes,
-        };
+        let name = valid
+            .name
+            .unwrap_or_else(|| self.root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned()));
+        let requester =
+            Requester { id: valid.requester.unwrap_or_else(local_requester), tenant: valid.tenant.clone(), attributes: valid.attributes };
         if !self.wrong.is_empty() {
             return Err(self.wrong);
         }
@@ -263,7 +264,9 @@ impl Resolve {
             Ok(text) => {
                 digests.insert(path.value.to_string_lossy().into_owned(), Digest::of(text.text.as_bytes()));
             }
-            Err(diagnosis) => self.refuse(path.span.clone(), format!("{what}: {diagnosis}"), "paths are relative to the folder of `bailiwick.toml`"),
+            Err(diagnosis) => {
+                self.refuse(path.span.clone(), format!("{what}: {diagnosis}"), "paths are relative to the folder of `bailiwick.toml`")
+            }
         }
     }
 
@@ -292,7 +295,11 @@ impl Resolve {
             }
             Ok(files) => files,
             Err(error) => {
-                self.refuse(span, format!("connector folder `{folder}` cannot be read: {error}"), "name a folder of the project, or a list of files");
+                self.refuse(
+                    span,
+                    format!("connector folder `{folder}` cannot be read: {error}"),
+                    "name a folder of the project, or a list of files",
+                );
                 Vec::new()
             }
         }

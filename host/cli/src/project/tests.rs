@@ -91,7 +91,15 @@ fn a_limit_is_never_nothing_never_endless_and_an_agent_only_lowers_it() {
     for good in ["fuel = 1", "memory = \"1GiB\"", "deadline = \"24h\"", "table-elements = 100000"] {
         assert!(with(good, "").is_ok(), "{good}");
     }
-    for bad in ["fuel = 0", "memory = \"0B\"", "deadline = \"0s\"", "memory = \"1025MiB\"", "deadline = \"24h 1ms\"", "table-elements = 100001", "fuel = 18446744073709551615"] {
+    for bad in [
+        "fuel = 0",
+        "memory = \"0B\"",
+        "deadline = \"0s\"",
+        "memory = \"1025MiB\"",
+        "deadline = \"24h 1ms\"",
+        "table-elements = 100001",
+        "fuel = 18446744073709551615",
+    ] {
         assert!(with(bad, "").is_err(), "{bad}");
     }
     assert!(with("memory = \"32MiB\"", "memory = \"32MiB\"").is_ok());

@@ -61,8 +61,8 @@ impl ValidProject {
         let mut check = Check { source, wrong: Vec::new() };
         let limits = check.take(file.limits.for_project(source)).unwrap_or_default();
         let table = &file.project;
-        let name = table.name.as_ref().and_then(|name| check.name("project", name));
-        let tenant = table.tenant.as_ref().and_then(|name| check.name("tenant", name)).unwrap_or_else(|| "default".to_owned());
+        let name = table.name.as_ref().and_then(|name| check.name("a project", name));
+        let tenant = table.tenant.as_ref().and_then(|name| check.name("a tenant", name)).unwrap_or_else(|| "default".to_owned());
         let workflow = check.inside("workflow", table.workflow.as_ref());
         let input = check.inside("input", table.input.as_ref());
         let connectors = check.connectors(table.connectors.as_ref());
@@ -121,7 +121,11 @@ impl Check<'_> {
         if is_name(name.get_ref()) {
             return Some(name.get_ref().clone());
         }
-        self.refuse(name.span(), format!("`{}` is no name of a {what}", name.get_ref()), "use lower case letters, digits and dashes, a letter first")
+        self.refuse(
+            name.span(),
+            format!("`{}` cannot be the name of {what}", name.get_ref()),
+            "use lower case letters, digits and dashes, a letter first",
+        )
     }
 
     fn requester(&mut self, id: &Spanned<String>) -> Option<String> {
@@ -166,7 +170,7 @@ impl Check<'_> {
 
     fn agent(&mut self, name: &Spanned<String>, table: &AgentTable, limits: Limits) -> Option<ValidAgent> {
         let limits = self.take(table.limits.for_agent(limits, self.source));
-        let agent = self.name("agent", name);
+        let agent = self.name("an agent", name);
         let origin = self.origin(name, table);
         Some(ValidAgent { name: agent?.into(), origin: origin?, limits: limits? })
     }
@@ -204,5 +208,7 @@ fn placed_path(path: &Spanned<String>) -> Placed<PathBuf> {
 }
 
 fn stays_inside(path: &str) -> bool {
-    !path.is_empty() && !path.contains('\0') && Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    !path.is_empty()
+        && !path.contains('\0')
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

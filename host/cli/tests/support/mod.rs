@@ -1,5 +1,6 @@
 //! The binary, and projects in folders that are thrown away.
 #![expect(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ pub struct Output {
 
 /// Runs the binary as a script would: no terminal, no colours.
 pub fn bailiwick<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(words: I) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_bailiwick")).args(words).env_remove("COLUMNS").env_remove("BAILIWICK_LOG").output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_bailiwick")).args(words).env_remove("COLUMNS").env_remove("BAILIWICK_LOG").output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Output { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
