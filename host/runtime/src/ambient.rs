@@ -227,7 +227,13 @@ fn task_line(host: &mut Host, function: Function, params: &[Val], note: &mut Val
         _ => return Err(Ended::because(EndReason::Internal("a task line of another type".to_owned()))),
     };
     host.count_log(message.len().max(1))?;
-    let line = format!("{level}: {}", clean(message));
+    let message = clean(message);
+    if let (Function::Progress, Some(scope)) = (function, &host.scope)
+        && let Some(watcher) = &scope.watcher
+    {
+        watcher(&scope.origin.run, &scope.origin.step, &message);
+    }
+    let line = format!("{level}: {message}");
     *note = json!(line);
     host.log.push(line);
     Ok(())

@@ -17,6 +17,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use serde_json::Value;
 
+use crate::sandbox::Watcher;
+
 /// Calls of a task that its account shows; further ones are only in the ledger.
 pub(crate) const CALLS_SHOWN: usize = 1_000;
 
@@ -51,6 +53,8 @@ pub(crate) struct HeldGrant {
 
 /// What a task is and where its records go. The same for all its calls.
 pub(crate) struct TaskScope {
+    /// Sees progress while the task runs.
+    pub watcher: Option<Watcher>,
     pub origin: CallOrigin,
     pub records: Arc<RecordContext>,
     pub recorder: Arc<dyn Recorder>,

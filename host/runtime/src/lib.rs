@@ -27,4 +27,4 @@ pub use engine::{EngineSettings, guest_runtime};
 pub use install::InstallProblem;
 pub use link::Routes;
 pub use registry::{InstallOptions, Installed, Registry, RegistryProblem};
-pub use sandbox::{Sandbox, SandboxParts};
+pub use sandbox::{Sandbox, SandboxParts, Watcher};

@@ -1,15 +1,15 @@
 //! The sandbox: what runs tasks.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bailiwick_core::BoxFuture;
 use bailiwick_core::capability::Catalog;
 use bailiwick_core::connector::CallOrigin;
 use bailiwick_core::grant::Grant;
-use bailiwick_core::ids::{AgentName, GrantId};
+use bailiwick_core::ids::{AgentName, GrantId, RunId, StepPath};
 use bailiwick_core::policy::{Decision, PolicyContext, PolicyEngine};
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Recorder, Verdict};
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, FailureKind, GrantUse, TaskOutcome, TaskReport, TaskSpec, Usage};
@@ -28,6 +28,10 @@ use crate::task;
 
 /// Tasks that may wait for room; a further one ends at once.
 const WAITING_MOST: usize = 10_000;
+
+/// Sees a progress message of a task: its run, its step, and at most 200 bytes without control characters. It is called on the guests' threads as
+/// often as the task's limits let the guest call, so it returns at once and keeps no more than it can bound.
+pub type Watcher = Arc<dyn Fn(&RunId, &StepPath, &str) + Send + Sync>;
 
 /// What a sandbox is made of.
 pub struct SandboxParts {
@@ -63,6 +67,7 @@ struct Shared {
     policy: Arc<dyn PolicyEngine>,
     room: Semaphore,
     waiting: AtomicUsize,
+    watcher: OnceLock<Watcher>,
 }
 
 impl Sandbox {
@@ -94,6 +99,7 @@ impl Sandbox {
             policy: parts.policy,
             room,
             waiting: AtomicUsize::new(0),
+            watcher: OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared), guests: Some(parts.guests) })
     }
@@ -101,6 +107,12 @@ impl Sandbox {
     /// Gives the registry.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    /// Has somebody see the progress messages of tasks while they run, for displays. Only the first watcher is taken.
+    pub fn watch(&self, watcher: Watcher) {
+        // A display is no part of what a task does, so a second one is left out and no error.
+        let _ = self.shared.watcher.set(watcher);
     }
 
     /// Runs a task on the runtime of the caller, for callers that are on the guests' runtime already.
@@ -245,6 +257,7 @@ impl Shared {
             .map(|(index, wanted)| self.issue_one(spec, ending, &policy_context, index, wanted, deadline_ms))
             .collect::<Result<Vec<_>, _>>()?;
         let scope = TaskScope {
+            watcher: self.watcher.get().cloned(),
             origin: CallOrigin {
                 tenant: spec.requester.tenant.clone(),
                 run: spec.run.clone(),
