@@ -1,13 +1,16 @@
 //! `bailiwick run`.
 
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bailiwick_core::event::{Event, FailureClass, Outcome};
-use bailiwick_core::ids::RunId;
+use bailiwick_core::ids::{RunId, StepPath};
 use bailiwick_core::policy::Requester;
+use bailiwick_core::runner::Answer;
 use bailiwick_orchestrator::{CheckedWorkflow, Observer, Options, Orchestrator, RunReport, RunRequest};
+use bailiwick_runtime::Watcher;
 use serde_json::{Value, json};
 
 use crate::args::RunArgs;
@@ -67,6 +70,7 @@ async fn execute(
 ) -> Result<RunReport> {
     let orchestrator = Orchestrator::new(host.runner(project), host.recorder(), Options::default());
     let watch = Watch::start(notes, &workflow);
+    host.sandbox.watch(watch.messages());
     let request =
         RunRequest { workflow: Arc::new(workflow), input, requester: Arc::new(requester), run_id: RunId::fresh(), limits: project.limits };
     let run_id = request.run_id.clone();
@@ -83,9 +87,16 @@ async fn execute(
     report
 }
 
+/// How often messages of agents are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The last message of each step's agent: as many as there are steps, however much agents say.
+type Messages = Arc<Mutex<BTreeMap<StepPath, String>>>;
+
 /// Shows events on a thread of its own, so that a slow terminal holds no run up.
 struct Watch {
     sender: Sender<Event>,
+    messages: Messages,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -97,31 +108,53 @@ impl Observer for Forward {
         // Answers can be large and are not shown.
         let event = match event {
             Event::StepAnswered { step, attempt, answer } => {
-                let mut answer = answer.clone();
-                answer.output = Value::Null;
+                let answer =
+                    Answer { output: Value::Null, confidence: answer.confidence, claimed_sources: Vec::new(), sources: Vec::new() };
                 Event::StepAnswered { step: step.clone(), attempt: *attempt, answer }
             }
             other => other.clone(),
         };
         // Nobody watches any more: nothing is lost but the display.
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).send(event);
+        let _ = lock(&self.0).send(event);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Watch {
     fn start(notes: &Notes, workflow: &CheckedWorkflow) -> Self {
         let (sender, receiver) = channel::<Event>();
+        let messages = Messages::default();
+        let latest = Arc::clone(&messages);
         let mut progress = Progress::new(notes, workflow.plan(), workflow.order());
         let show = move || {
-            receiver.iter().for_each(|event| progress.show(&event));
+            loop {
+                match receiver.recv_timeout(TICK) {
+                    Ok(event) => progress.show(&event),
+                    Err(RecvTimeoutError::Timeout) => {
+                        std::mem::take(&mut *lock(&latest)).iter().for_each(|(step, message)| progress.hear(step, message))
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
             progress.finish();
         };
         // Without a thread there is no display; the run goes on.
-        Self { sender, thread: std::thread::Builder::new().name("display".to_owned()).spawn(show).ok() }
+        Self { sender, messages, thread: std::thread::Builder::new().name("display".to_owned()).spawn(show).ok() }
     }
 
     fn observer(&self) -> Arc<dyn Observer> {
         Arc::new(Forward(Mutex::new(self.sender.clone())))
+    }
+
+    /// Gives what keeps the last message of each step.
+    fn messages(&self) -> Watcher {
+        let messages = Arc::clone(&self.messages);
+        Arc::new(move |_, step, message| {
+            lock(&messages).insert(step.clone(), message.to_owned());
+        })
     }
 
     /// Waits until the last event is shown. The run's own sender is gone when its future is.

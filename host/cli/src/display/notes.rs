@@ -10,6 +10,27 @@ use crate::text::{clean, shorten};
 /// How often a line on a terminal is drawn again.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How a line looks whose matter moves, and one whose matter rests.
+const MOVES: &str = "{prefix}{spinner} {elapsed} {wide_msg}";
+const RESTS: &str = "{prefix}{wide_msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+}
+
+/// Has a line show that its matter moves, and for how long by now.
+pub fn set_moving(bar: &ProgressBar) {
+    bar.set_style(style(MOVES));
+    bar.enable_steady_tick(TICK);
+}
+
+/// Has a line show that its matter rests.
+pub fn set_resting(bar: &ProgressBar) {
+    bar.disable_steady_tick();
+    bar.set_style(style(RESTS));
+}
+
 /// Where notes go: lines that move on a terminal, plain lines otherwise.
 #[derive(Debug, Clone)]
 pub struct Notes {
@@ -50,8 +71,7 @@ impl Notes {
     /// Adds a line that moves. Without a terminal it is not seen.
     pub fn add_bar(&self) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        let style = ProgressStyle::with_template("{prefix} {spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
+        bar.set_style(style(RESTS));
         bar
     }
 
@@ -60,7 +80,7 @@ impl Notes {
         let bar = self.add_bar();
         bar.set_message(what.to_owned());
         if self.is_terminal {
-            bar.enable_steady_tick(TICK);
+            set_moving(&bar);
         } else if is_long {
             self.tell(what);
         }
@@ -81,7 +101,7 @@ impl Work {
     pub fn set(&self, detail: &str) {
         if !detail.is_empty() {
             let line = format!("{}: {}", self.what, clean(detail));
-            self.bar.set_message(shorten(&line, WIDTH - 4).into_owned());
+            self.bar.set_message(shorten(&line, WIDTH - 8).into_owned());
         }
     }
 

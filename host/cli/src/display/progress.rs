@@ -1,7 +1,7 @@
 //! A run while it runs: one line for each step.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bailiwick_core::event::{Event, StandInBy};
 use bailiwick_core::ids::StepPath;
@@ -9,15 +9,14 @@ use bailiwick_core::plan::Plan;
 use indicatif::ProgressBar;
 
 use super::Notes;
+use super::notes::{set_moving, set_resting};
 use crate::text::{self, clean};
-
-/// How often a step that runs is drawn again.
-const TICK: Duration = Duration::from_millis(100);
 
 /// The lines of a run's steps: they move on a terminal; otherwise each change is a line of its own.
 pub struct Progress {
     notes: Notes,
     lines: BTreeMap<StepPath, Line>,
+    order: Vec<StepPath>,
     /// Columns of the longest name.
     width: usize,
 }
@@ -25,19 +24,22 @@ pub struct Progress {
 struct Line {
     bar: ProgressBar,
     started: Option<Instant>,
+    /// What was said last.
+    said: String,
+    is_over: bool,
 }
 
 impl Progress {
     /// Makes a line for each step, in the given order.
     pub fn new(notes: &Notes, plan: &Plan, order: &[StepPath]) -> Self {
         let width = order.iter().map(|step| console::measure_text_width(step.as_str())).max().unwrap_or(0);
-        let mut progress = Self { notes: notes.clone(), lines: BTreeMap::new(), width };
+        let mut progress = Self { notes: notes.clone(), lines: BTreeMap::new(), order: order.to_vec(), width };
         for step in order {
             let bar = notes.add_bar();
-            bar.set_prefix(progress.name(step));
+            bar.set_prefix(format!("{}  ", progress.name(step)));
             let needs: Vec<&str> = plan.nodes.get(step).into_iter().flat_map(|node| node.needs().keys()).map(StepPath::as_str).collect();
             bar.set_message(if needs.is_empty() { "waits".to_owned() } else { format!("waits for {}", needs.join(", ")) });
-            progress.lines.insert(step.clone(), Line { bar, started: None });
+            progress.lines.insert(step.clone(), Line { bar, started: None, said: "waits".to_owned(), is_over: false });
         }
         progress
     }
@@ -54,7 +56,10 @@ impl Progress {
         let Some(line) = self.lines.get_mut(step) else { return };
         let time = match said.phase {
             Phase::Runs => {
-                line.started.get_or_insert_with(Instant::now);
+                line.started.get_or_insert_with(|| {
+                    line.bar.reset_elapsed();
+                    Instant::now()
+                });
                 None
             }
             Phase::Waits => None,
@@ -62,22 +67,32 @@ impl Progress {
         };
         let time = time.map(|time| format!(" ({})", text::duration(time))).unwrap_or_default();
         let message = format!("{}{time}", clean(&said.text));
+        line.said.clone_from(&message);
+        line.is_over = matches!(said.phase, Phase::Over);
         if !self.notes.is_terminal() {
             self.notes.tell(&format!("{name}  {message}"));
             return;
         }
-        line.bar.set_message(message.clone());
+        line.bar.set_message(message);
         match said.phase {
-            Phase::Runs => line.bar.enable_steady_tick(TICK),
-            Phase::Waits => {}
-            Phase::Over => line.bar.finish_with_message(message),
+            Phase::Runs => set_moving(&line.bar),
+            Phase::Waits | Phase::Over => set_resting(&line.bar),
         }
     }
 
-    /// Leaves the lines as they stand.
+    /// Shows what a step's agent says of its own progress; on a terminal only.
+    pub fn hear(&mut self, step: &StepPath, message: &str) {
+        let Some(line) = self.lines.get(step).filter(|line| !line.is_over) else { return };
+        line.bar.set_message(format!("{}: {}", line.said, clean(message)));
+    }
+
+    /// Writes the lines down as they stand; those that move are cleared first, so that whatever is printed next begins a line of its own.
     pub fn finish(self) {
-        for line in self.lines.values() {
-            line.bar.abandon();
+        self.lines.values().for_each(|line| line.bar.finish_and_clear());
+        if self.notes.is_terminal() {
+            for (step, line) in self.order.iter().filter_map(|step| Some((step, self.lines.get(step)?))) {
+                self.notes.tell(&format!("{}  {}", self.name(step), line.said));
+            }
         }
     }
 }
