@@ -104,8 +104,7 @@ pub fn catalog(packages: &[PackageText]) -> Result<Catalog, WitProblem> {
     let mut catalog = Catalog::default();
     for package in packages {
         let Some(text) = &package.capability else { continue };
-        let file = CapabilityFile::parse(text)
-            .map_err(|problem| WitProblem::Capability { folder: package.folder.clone(), problem })?;
+        let file = CapabilityFile::parse(text).map_err(|problem| WitProblem::Capability { folder: package.folder.clone(), problem })?;
         for operation in join(&resolve, &file).map_err(|message| WitProblem::Mismatch { folder: package.folder.clone(), message })? {
             catalog.insert(operation);
         }
@@ -118,14 +117,13 @@ fn resolve(packages: &[PackageText]) -> Result<Resolve, WitProblem> {
     for package in packages {
         let mut source = SourceMap::new();
         source.push_str(&format!("{0}/{0}.wit", package.folder), package.wit.clone());
-        let group = source.parse().map_err(|(map, error)| WitProblem::Wit { folder: package.folder.clone(), message: error.render(&map) })?;
+        let group =
+            source.parse().map_err(|(map, error)| WitProblem::Wit { folder: package.folder.clone(), message: error.render(&map) })?;
         groups.push(group);
     }
     let mut resolve = Resolve::new();
     let Some(main) = groups.pop() else { return Ok(resolve) };
-    resolve
-        .push_groups(main, groups)
-        .map_err(|error| WitProblem::Wit { folder: "wit".to_owned(), message: error.to_string() })?;
+    resolve.push_groups(main, groups).map_err(|error| WitProblem::Wit { folder: "wit".to_owned(), message: error.to_string() })?;
     Ok(resolve)
 }
 
@@ -142,7 +140,9 @@ fn join(resolve: &Resolve, file: &CapabilityFile) -> Result<Vec<Operation>, Stri
         let Some(interface) = resolve.interfaces.get(*id) else { continue };
         for (function_name, function) in &interface.functions {
             let name = format!("{interface_name}.{function_name}");
-            let spec = left.remove(name.as_str()).ok_or_else(|| format!("operation `{name}` has no entry: add `[{name}]` with at least its `effect`"))?;
+            let spec = left
+                .remove(name.as_str())
+                .ok_or_else(|| format!("operation `{name}` has no entry: add `[{name}]` with at least its `effect`"))?;
             let signature = types::signature(resolve, function);
             types::check_paths(&name, spec, &signature)?;
             let id = OperationId {

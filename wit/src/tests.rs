@@ -42,7 +42,8 @@ fn every_item_of_every_package_is_documented() {
                 missing.push(format!("{name}.{type_name}"));
             }
             if let wit_parser::TypeDefKind::Record(record) = &def.kind {
-                missing.extend(record.fields.iter().filter(|f| f.docs.contents.is_none()).map(|f| format!("{name}.{type_name}.{}", f.name)));
+                missing
+                    .extend(record.fields.iter().filter(|f| f.docs.contents.is_none()).map(|f| format!("{name}.{type_name}.{}", f.name)));
             }
         }
     }
