@@ -63,6 +63,11 @@ pub fn count(n: u64) -> String {
     }
 }
 
+/// Writes a number of things: `1 agent`, `2 agents`.
+pub fn number_of(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
 /// Gives a path as seen from the working folder where it lies below it, else in full.
 pub fn path(path: &Path) -> String {
     let shown = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).map(Path::to_path_buf).ok());

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
 use crate::project::{Component, Origin, Project};
 use crate::wire::{self, Host, HostParts};
-use crate::{build, workflow};
+use crate::{build, text, workflow};
 
 /// Checks a project and says everything that is wrong with it. Nothing of the project changes: a state folder that is thrown away is used.
 pub fn check(args: &CheckArgs) -> Result<Exit> {
@@ -38,7 +38,7 @@ pub fn check(args: &CheckArgs) -> Result<Exit> {
     } else if let (0, Some(summary)) = (errors, summary) {
         display::print(&format!("project {} is good: {summary}", project.name));
     } else {
-        display::print(&format!("project {}: {errors} problem{}", project.name, if errors == 1 { "" } else { "s" }));
+        display::print(&format!("project {}: {}", project.name, text::number_of(errors, "problem")));
     }
     Ok(exit)
 }
@@ -93,7 +93,7 @@ fn built(project: &Project, found: &mut Vec<Diagnosis>) -> Result<BTreeMap<Agent
                 let diagnosis = Diagnosis::new(format!("agent `{}` is not built yet", agent.name));
                 found.push(diagnosis.with_help(format!(
                     "run `bailiwick build {}`: it runs the agents' build scripts and macros natively",
-                    crate::text::path(&project.root)
+                    text::path(&project.root)
                 )));
             }
         }
@@ -149,12 +149,12 @@ fn input_problem(project: &Project, workflow: &CheckedWorkflow) -> Option<Diagno
 
 fn summary(project: &Project, host: &Host, workflow: &CheckedWorkflow) -> String {
     format!(
-        "{} agents (as last built or installed), {} connectors, workflow {} {} with {} steps, plan {}",
-        project.agents.len(),
-        host.served.connectors.len(),
+        "{} (as last built or installed), {}, workflow {} {} with {}, plan {}",
+        text::number_of(project.agents.len(), "agent"),
+        text::number_of(host.served.connectors.len(), "connector"),
         workflow.plan().workflow,
         workflow.plan().version,
-        workflow.order().len(),
+        text::number_of(workflow.order().len(), "step"),
         workflow.compiled().digest()
     )
 }
