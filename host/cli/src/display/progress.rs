@@ -73,11 +73,12 @@ impl Progress {
             self.notes.tell(&format!("{name}  {message}"));
             return;
         }
-        line.bar.set_message(message);
+        // The look comes first: a line is drawn when its message changes.
         match said.phase {
             Phase::Runs => set_moving(&line.bar),
             Phase::Waits | Phase::Over => set_resting(&line.bar),
         }
+        line.bar.set_message(message);
     }
 
     /// Shows what a step's agent says of its own progress; on a terminal only.
