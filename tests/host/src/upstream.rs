@@ -90,7 +90,7 @@ impl Upstream {
         };
         self.calls.lock().push(entry);
         match stored {
-            Some((digest, value)) if digest == call.args_digest => {
+            Some((digest, value)) if digest == call.args_digest() => {
                 return Ok(ConnectorAnswer { cached: true, ..ConnectorAnswer::of(value) });
             }
             Some(_) => return Err(CallError::new(GuestError::Conflict(String::new()), "the key is known with other arguments")),
@@ -99,7 +99,7 @@ impl Upstream {
         let put = self.answers.lock().get(&operation).cloned();
         let value = put.unwrap_or_else(|| self.usual(&operation, &call.args))?;
         if let Some(key) = key {
-            self.stored.lock().insert(key, (call.args_digest, value.clone()));
+            self.stored.lock().insert(key, (call.args_digest(), value.clone()));
         }
         Ok(ConnectorAnswer { as_of: Some("2026-01-01T00:00:00Z".to_owned()), ..ConnectorAnswer::of(value) })
     }
