@@ -98,6 +98,7 @@ fn golden(input: &str) -> Sample {
 fn refused(input: &str) {
     let sample = golden(input);
     assert_eq!(sample.files("pdf"), Vec::<PathBuf>::new());
+    assert_eq!(sample.files("eml").len(), 1, "the mail says why");
     assert_eq!(sample.document["result"]["decision"], "refused");
 }
 
