@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use bailiwick_connectors::Connectors;
 use bailiwick_core::AgentRunner;
 use bailiwick_core::capability::CapabilityFile;
 use bailiwick_orchestrator::{Known, load};
@@ -83,6 +84,15 @@ impl Loaders {
                 load("block", &block.text, &Known { catalog: &self.catalog, agents, read: &read })?;
                 Ok(())
             }
+            "yaml rules" => {
+                let name = block.text.lines().find_map(|line| line.strip_prefix("ruleset: ")).context("a ruleset says its name")?;
+                let (project, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+                std::fs::create_dir_all(project.path().join("rules"))?;
+                std::fs::write(project.path().join(format!("rules/{}.yaml", name.trim())), &block.text)?;
+                std::fs::write(project.path().join("rules.toml"), "kind = \"rules\"\n")?;
+                let loaded = Connectors::load(project.path(), state.path(), &["rules.toml".into()]);
+                loaded.map(|_| ()).map_err(|problems| anyhow::anyhow!("{problems:?}"))
+            }
             "toml capability" => CapabilityFile::parse(&block.text).map(|_| ()).map_err(Into::into),
             "toml project" => {
                 let path = repository().join("schemas/project.schema.json");
@@ -97,7 +107,9 @@ impl Loaders {
                 satisfies(schemas.get(name.as_str()).with_context(|| format!("there is no connector of kind `{kind}`"))?, &block.text)
             }
             info if ["yaml", "yml", "toml"].iter().any(|language| info.split([' ', ',']).next() == Some(language)) => {
-                bail!("`{info}` says nothing of a loader: `yaml workflow`, `toml project`, `toml capability` or `toml connector`")
+                bail!(
+                    "`{info}` says nothing of a loader: `yaml workflow`, `yaml rules`, `toml project`, `toml capability` or `toml connector`"
+                )
             }
             _ => Ok(()),
         }
@@ -145,6 +157,7 @@ async fn a_wrong_block_is_found() -> Result<()> {
         ("yaml", "a: 1"),
         ("toml", "a = 1"),
         ("yaml workflow", "workflow: x"),
+        ("yaml rules", "ruleset: x\nnothing: 1"),
         ("toml capability", "package = 1"),
         ("toml connector", "kind = \"nothing\""),
         ("toml project", "[nothing]"),

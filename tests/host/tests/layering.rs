@@ -35,7 +35,10 @@ const HELD_BY: &[(&str, &[&str])] = &[
 ];
 
 fn metadata() -> Result<Metadata> {
-    Ok(MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).other_options(["--locked".to_owned()]).exec()?)
+    Ok(MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+        .other_options(["--locked".to_owned()])
+        .exec()?)
 }
 
 fn allowed<'a>(arrows: &[(&str, &'a [&'a str])], name: &str) -> Option<&'a [&'a str]> {
@@ -97,7 +100,8 @@ fn the_map_names_crates_that_exist() -> Result<()> {
     let metadata = metadata()?;
     let found: BTreeMap<String, ()> = metadata.workspace_packages().iter().map(|package| (package.name.to_string(), ())).collect();
     // The policy engine has its place before it has its crate.
-    let missing: Vec<_> = ARROWS.iter().map(|(name, _)| *name).filter(|name| *name != "bailiwick-policy" && !found.contains_key(*name)).collect();
+    let missing: Vec<_> =
+        ARROWS.iter().map(|(name, _)| *name).filter(|name| *name != "bailiwick-policy" && !found.contains_key(*name)).collect();
     ensure!(missing.is_empty(), "{missing:?}");
     Ok(())
 }

@@ -19,7 +19,8 @@ const NOTES: &str = "crm/notes.append";
 
 fn writing<'a>(bench: &'a Bench, count: u64) -> Result<TaskDraft<'a>> {
     let draft = bench.task_of("grants-more-calls-than-budget").input(json!({"id": CUSTOMER, "count": count}));
-    let draft = draft.grant_with("crm/customers.get", &[("id", Condition::Equals(json!(CUSTOMER)))], |request| request.budgets.calls = count)?;
+    let draft =
+        draft.grant_with("crm/customers.get", &[("id", Condition::Equals(json!(CUSTOMER)))], |request| request.budgets.calls = count)?;
     let note = [("customer", Condition::Equals(json!(CUSTOMER))), ("text", Condition::Any)];
     draft.grant_with(NOTES, &note, |request| request.budgets.calls = count)
 }
@@ -48,7 +49,11 @@ async fn effects_stop_when_the_disk_is_full() -> Result<()> {
     for _ in 0..3 {
         let draft = writing(&bench, 1)?;
         let (report, _) = draft.run().await;
-        ensure!(matches!(ended(&report)?, EndReason::Ledger(failure) if failure.to_string().contains("cannot be written")), "{:?}", report.outcome);
+        ensure!(
+            matches!(ended(&report)?, EndReason::Ledger(failure) if failure.to_string().contains("cannot be written")),
+            "{:?}",
+            report.outcome
+        );
         ensure!(bench.upstream.of_task(&draft.spec.id).is_empty(), "a call reached the upstream");
     }
     ensure!(bench.upstream.effects(NOTES) == effects, "an effect after the ledger had failed");

@@ -50,7 +50,8 @@ async fn swap_one() -> Result<()> {
     }
     ensure!(old.upgrade().is_none(), "the old version is not freed after its last task");
     let activated = bench.recorder.all();
-    let versions: Vec<_> = activated.of(RecordKind::VersionActivated).iter().map(|record| record.fields.reason.clone().unwrap_or_default()).collect();
+    let versions: Vec<_> =
+        activated.of(RecordKind::VersionActivated).iter().map(|record| record.fields.reason.clone().unwrap_or_default()).collect();
     ensure!(versions.iter().map(AsRef::as_ref).eq(["1.0.0", "2.0.0"]), "{versions:?}");
     Ok(())
 }
@@ -102,7 +103,10 @@ async fn swap_wider() -> Result<()> {
     ensure!(bench.sandbox.agent(&name).is_some_and(|info| info.version == "3.0.0"), "accepted in words");
     // Narrower asks nobody.
     registry.activate(&name, "1.0.0", false).await?;
-    ensure!(matches!(registry.activate(&name, "1.0.1", false).await, Err(RegistryProblem::Unknown { help, .. }) if help.contains("1.0.0")), "a slip is named");
+    ensure!(
+        matches!(registry.activate(&name, "1.0.1", false).await, Err(RegistryProblem::Unknown { help, .. }) if help.contains("1.0.0")),
+        "a slip is named"
+    );
     Ok(())
 }
 
