@@ -43,7 +43,9 @@ pub(crate) fn build(workspace: &Path, out: &Path) -> Result<Built> {
 
 /// The target folder of this build: a folder of its own inside it, so that the two cargos do not wait for each other's lock.
 fn target_dir(out: &Path) -> Result<&Path> {
-    out.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists()).context("OUT_DIR lies in no target folder")
+    // Cargo tags a target folder that it made itself; in one that was there before, the layout tells: `PROFILE/build/PACKAGE/out`.
+    let tagged = out.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists());
+    tagged.or_else(|| out.ancestors().nth(4)).context("OUT_DIR lies in no target folder")
 }
 
 /// Installs the target where it is missing, and says so.
