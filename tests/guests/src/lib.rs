@@ -102,6 +102,10 @@ macro_rules! raw_guest {
             }
         }
 
+        // Nothing is exported natively; naming both functions keeps checks for other targets honest about what is used.
+        const _: (fn() -> $crate::raw::Description, fn($crate::raw::Task) -> Result<$crate::raw::Answer, $crate::raw::Failure>) =
+            (<RawGuest as $crate::raw::Guest>::describe, <RawGuest as $crate::raw::Guest>::run);
+
         #[cfg(target_arch = "wasm32")]
         bailiwick_sdk::bindings::export_agent!(RawGuest with_types_in bailiwick_sdk::bindings);
     };
