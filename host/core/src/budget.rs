@@ -38,6 +38,15 @@ impl Budgets {
     }
 }
 
+/// What one [`BudgetUse::reserve`] counted; [`BudgetUse::release`] gives back exactly that.
+#[derive(Debug)]
+#[must_use = "a reservation says whether the call was counted"]
+pub struct Reserved {
+    effect: Option<u32>,
+    /// A repeat of an effect that was counted before counted nothing, so there is nothing of it to give back.
+    is_counted: bool,
+}
+
 /// What was used under one grant so far. Shared by all attempts of a step.
 #[derive(Debug, Default)]
 pub struct BudgetUse {
@@ -59,7 +68,7 @@ impl BudgetUse {
     ///
     /// # Errors
     /// The budget that does not suffice; nothing is reserved then.
-    pub fn reserve(&self, budgets: &Budgets, bytes: u64, effect: Option<u32>) -> Result<(), BudgetKind> {
+    pub fn reserve(&self, budgets: &Budgets, bytes: u64, effect: Option<u32>) -> Result<Reserved, BudgetKind> {
         if !add_within(&self.bytes_out, bytes, budgets.bytes_out.0) {
             return Err(BudgetKind::BytesOut);
         }
@@ -71,14 +80,19 @@ impl BudgetUse {
             return Err(BudgetKind::Calls);
         }
         effects.extend(effect);
-        Ok(())
+        Ok(Reserved { effect, is_counted: !repeats })
     }
 
     /// Gives back the call of an effect of which it is certain that nothing happened, so that a later attempt may try
     /// again. Never call it for a `read`: what was asked is out.
-    pub fn release(&self, effect: Option<u32>) {
+    ///
+    /// A repeat gives nothing back: that nothing happened now does not undo what an earlier attempt did.
+    pub fn release(&self, reserved: Reserved) {
+        if !reserved.is_counted {
+            return;
+        }
         let mut effects = self.effects.lock().unwrap_or_else(PoisonError::into_inner);
-        if effect.is_none_or(|ordinal| effects.remove(&ordinal)) {
+        if reserved.effect.is_none_or(|ordinal| effects.remove(&ordinal)) {
             let _ = self.calls.try_update(Ordering::Relaxed, Ordering::Relaxed, |calls| calls.checked_sub(1));
         }
     }
@@ -113,14 +127,19 @@ mod tests {
 
     const BUDGETS: Budgets = Budgets { calls: 2, bytes_out: ByteCount(10), bytes_in: ByteCount(5) };
 
+    /// What is left when a reservation that is kept is not looked at.
+    fn kept(reserved: Result<Reserved, BudgetKind>) -> Result<(), BudgetKind> {
+        reserved.map(drop)
+    }
+
     #[test]
     fn under_at_and_over() {
         let used = BudgetUse::default();
-        assert_eq!(used.reserve(&BUDGETS, 4, None), Ok(()));
-        assert_eq!(used.reserve(&BUDGETS, 7, None), Err(BudgetKind::BytesOut));
+        assert_eq!(kept(used.reserve(&BUDGETS, 4, None)), Ok(()));
+        assert_eq!(kept(used.reserve(&BUDGETS, 7, None)), Err(BudgetKind::BytesOut));
         assert_eq!(used.calls(), 1);
-        assert_eq!(used.reserve(&BUDGETS, 6, None), Ok(()));
-        assert_eq!(used.reserve(&BUDGETS, 0, None), Err(BudgetKind::Calls));
+        assert_eq!(kept(used.reserve(&BUDGETS, 6, None)), Ok(()));
+        assert_eq!(kept(used.reserve(&BUDGETS, 0, None)), Err(BudgetKind::Calls));
         assert_eq!(used.receive(&BUDGETS, 5), Ok(()));
         assert_eq!(used.receive(&BUDGETS, 1), Err(BudgetKind::BytesIn));
     }
@@ -128,15 +147,25 @@ mod tests {
     #[test]
     fn a_repeated_effect_counts_once_and_a_released_one_not_at_all() {
         let used = BudgetUse::default();
-        assert_eq!(used.reserve(&BUDGETS, 0, Some(0)), Ok(()));
-        assert_eq!(used.reserve(&BUDGETS, 0, Some(0)), Ok(()));
-        assert_eq!(used.reserve(&BUDGETS, 0, Some(1)), Ok(()));
-        assert_eq!(used.reserve(&BUDGETS, 0, Some(2)), Err(BudgetKind::Calls));
-        used.release(Some(0));
-        assert_eq!(used.reserve(&BUDGETS, 0, Some(2)), Ok(()));
-        assert_eq!(used.reserve(&BUDGETS, 0, Some(0)), Err(BudgetKind::Calls));
-        used.release(Some(7));
+        let first = used.reserve(&BUDGETS, 0, Some(0)).unwrap();
+        assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(0))), Ok(()));
+        assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(1))), Ok(()));
+        assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(2))), Err(BudgetKind::Calls));
+        used.release(first);
+        assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(2))), Ok(()));
+        assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(0))), Err(BudgetKind::Calls));
         assert_eq!(used.calls(), 2);
+    }
+
+    #[test]
+    fn a_repeat_that_does_nothing_does_not_give_back_what_happened_before() {
+        let budgets = Budgets { calls: 1, ..BUDGETS };
+        let used = BudgetUse::default();
+        // The effect happened in a first attempt; a second one repeats it with arguments that are refused.
+        drop(used.reserve(&budgets, 0, Some(0)).unwrap());
+        used.release(used.reserve(&budgets, 0, Some(0)).unwrap());
+        assert_eq!(used.calls(), 1);
+        assert_eq!(kept(used.reserve(&budgets, 0, Some(1))), Err(BudgetKind::Calls));
     }
 
     #[test]

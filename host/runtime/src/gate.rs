@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bailiwick_core::budget::Reserved;
 use bailiwick_core::canonical;
 use bailiwick_core::capability::{Dedupe, Effect, Operation};
 use bailiwick_core::connector::{Artifact, Connector, ConnectorAnswer, ConnectorCall};
@@ -94,6 +95,8 @@ struct Passage<'a> {
     grant: usize,
     /// Set where a repeat of the effect is recognised.
     effect: Option<u32>,
+    /// What the call took of its grant's budget; taken out when it is given back.
+    reserved: Option<Reserved>,
     started: Instant,
 }
 
@@ -117,21 +120,21 @@ async fn call(
     }
     let ordinal = next_ordinal(host, capability.slot);
     let started = Instant::now();
-    let passage = match check(host, capability, &args) {
+    let mut passage = match check(host, capability, &args) {
         Ok(grant) => {
             let operation = &capability.operation;
             let once = operation.spec.effect != Effect::Read && operation.spec.dedupe != Some(Dedupe::None);
             let args_bytes = json::size(&args);
-            Passage { capability, args, args_bytes, ordinal, grant, effect: once.then_some(ordinal), started }
+            Passage { capability, args, args_bytes, ordinal, grant, effect: once.then_some(ordinal), reserved: None, started }
         }
         Err(denial) => return deny(host, capability, &args, ordinal, &denial, fuel).map(Err),
     };
-    if let Some(error) = reserve(host, &passage, fuel)? {
+    if let Some(error) = reserve(host, &mut passage, fuel)? {
         return Ok(Err(error));
     }
     let intent = record_intent(host, &passage, fuel).await?;
     let answer = act(host, &passage, intent).await;
-    let reply = conclude(host, &passage, intent, answer)?;
+    let reply = conclude(host, &mut passage, intent, answer)?;
     Ok(match reply {
         Ok(admitted) => {
             note(host, &passage, "ok", None, admitted.artifacts);
@@ -266,11 +269,15 @@ fn deny(
 }
 
 /// Counts the call against the budgets of its grant.
-fn reserve(host: &mut Host, passage: &Passage<'_>, fuel: u64) -> wasmtime::Result<Option<CallError>> {
+fn reserve(host: &mut Host, passage: &mut Passage<'_>, fuel: u64) -> wasmtime::Result<Option<CallError>> {
     let Some(held) = host.grants.get_mut(passage.grant) else { return Ok(None) };
-    let Err(kind) = held.used.reserve(&held.grant.scope().budgets, passage.args_bytes, passage.effect) else {
-        held.calls += 1;
-        return Ok(None);
+    let kind = match held.used.reserve(&held.grant.scope().budgets, passage.args_bytes, passage.effect) {
+        Ok(reserved) => {
+            held.calls += 1;
+            passage.reserved = Some(reserved);
+            return Ok(None);
+        }
+        Err(kind) => kind,
     };
     let fields = Fields {
         operation: Some(Arc::clone(&passage.capability.operation.full)),
@@ -327,12 +334,19 @@ async fn act(host: &mut Host, passage: &Passage<'_>, intent: Seq) -> Result<Conn
     let time_left = host.time_left().mul_f32(0.9);
     let key = (operation.spec.effect != Effect::Read)
         .then(|| IdempotencyKey::new(&scope.origin.tenant, &scope.origin.run, &scope.origin.step, &operation.full, passage.ordinal));
+    // Where an owner is checked, what is left of the budget counts after that: a foreign answer that is too large for it would
+    // else tell that it exists.
+    let most = host.limits.host_buffer.0;
+    let max_result_bytes = match held.grant.scope().owner {
+        Some(_) => most,
+        None => held.used.bytes_in_left(&held.grant.scope().budgets).min(most),
+    };
     let call = ConnectorCall {
         operation: Arc::clone(operation),
         args: Arc::clone(&passage.args),
         key,
         time_left,
-        max_result_bytes: held.used.bytes_in_left(&held.grant.scope().budgets).min(host.limits.host_buffer.0),
+        max_result_bytes,
         origin: scope.origin.clone(),
     };
     let waiting = Instant::now();
@@ -365,7 +379,7 @@ struct Admitted {
 /// Bounds the answer, checks its owner and records the outcome.
 fn conclude(
     host: &mut Host,
-    passage: &Passage<'_>,
+    passage: &mut Passage<'_>,
     intent: Seq,
     answer: Result<ConnectorAnswer, CallError>,
 ) -> wasmtime::Result<Result<Admitted, CallError>> {
@@ -446,7 +460,7 @@ fn admit(host: &Host, passage: &Passage<'_>, answer: ConnectorAnswer) -> Result<
 }
 
 /// Gives an effect's call back to its budget where it is certain that nothing happened.
-fn give_back(host: &Host, passage: &Passage<'_>, error: &GuestError) {
+fn give_back(host: &Host, passage: &mut Passage<'_>, error: &GuestError) {
     if passage.capability.operation.spec.effect == Effect::Read {
         return;
     }
@@ -454,8 +468,11 @@ fn give_back(host: &Host, passage: &Passage<'_>, error: &GuestError) {
         error,
         GuestError::Unavailable | GuestError::RateLimited(_) | GuestError::Invalid(_) | GuestError::NotFound | GuestError::NeedsApproval(_)
     );
-    if let (true, Some(held)) = (nothing_happened, host.grants.get(passage.grant)) {
-        held.used.release(passage.effect);
+    if nothing_happened
+        && let Some(held) = host.grants.get(passage.grant)
+        && let Some(reserved) = passage.reserved.take()
+    {
+        held.used.release(reserved);
     }
 }
 
