@@ -259,7 +259,8 @@ pub struct OperationSpec {
     /// Arguments that are amounts of money; a grant must bind each.
     #[serde(default)]
     pub amount: Vec<FieldPath>,
-    /// Path from `result` to the subject whose data the answer is; checked before the guest sees it.
+    /// Path from `result` to the subject whose data the answer is; checked before the guest sees it. Only for a `read`: an effect
+    /// would have happened by then.
     #[serde(default)]
     pub owner: Option<FieldPath>,
     /// How a write is undone. Required for a `write`.
@@ -396,6 +397,11 @@ impl CapabilityFile {
 }
 
 fn check(name: &str, spec: &OperationSpec) -> Result<(), CapabilityProblem> {
+    if spec.effect != Effect::Read && spec.owner.is_some() {
+        // The answer is looked at when the effect has happened.
+        let message = "only a `read` has an `owner`: an effect would have happened before its answer can be refused".to_owned();
+        return Err(CapabilityProblem::Rule { operation: name.to_owned(), message });
+    }
     let message = match (spec.effect, &spec.undo, spec.dedupe) {
         (Effect::Write, None, _) => "a `write` needs `undo`: name the operation, or say `undo = \"none\"`",
         (Effect::Write | Effect::Final, _, None) => "a `write` or `final` needs `dedupe`: `transaction`, `key`, `lookup` or `none`",
@@ -503,6 +509,7 @@ mod tests {
             ("undo = \"none\"", "", "needs `undo`"),
             ("dedupe = \"key\"", "", "needs `dedupe`"),
             ("notes.void\", with", "notes.viod\", with", "did you mean `notes.void`?"),
+            ("undo = \"none\"", "undo = \"none\"\nowner = \"result.id\"", "only a `read` has an `owner`"),
         ] {
             let message = CapabilityFile::parse(&GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
