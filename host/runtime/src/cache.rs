@@ -2,23 +2,30 @@
 //!
 //! Loading compiled code is as trusting as running it, so each file carries a MAC under a key of this state folder. A file
 //! that is damaged, foreign or of another engine is rebuilt, never loaded.
+//!
+//! A state folder lies in its project by default, and a project may come from anywhere, its state folder with it: a key in it and
+//! code under that key. So the key that counts is made of the key file's content and of what nobody can put into an archive: which
+//! file it is and when it came to be there. A folder that was copied or restored rebuilds its cache.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bailiwick_core::ids::Digest;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use rustix::fs::OFlags;
 use sha2::Sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 const MAGIC: &[u8; 8] = b"bwcwasm1";
 const MAC_BYTES: usize = 32;
+const KEY_BYTES: usize = 32;
 
 /// The cache of one state folder.
 pub(crate) struct Cache {
     dir: PathBuf,
-    key: [u8; 32],
+    key: [u8; KEY_BYTES],
 }
 
 impl Cache {
@@ -26,10 +33,13 @@ impl Cache {
     pub(crate) fn open(dir: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let path = dir.join("key");
-        let key = match std::fs::read(&path) {
-            Ok(bytes) if bytes.len() == 32 => bytes.try_into().unwrap_or([0; 32]),
-            // A key that is gone or damaged makes every file foreign: all are rebuilt.
-            _ => fresh_key(dir, &path)?,
+        // A key that is gone or damaged makes every file foreign: all are rebuilt.
+        let key = match read_key(&path) {
+            Some(key) => key,
+            None => {
+                write_fresh_key(dir, &path)?;
+                read_key(&path).ok_or_else(|| std::io::Error::other("the key of the cache cannot be read back"))?
+            }
         };
         Ok(Self { dir: dir.to_owned(), key })
     }
@@ -81,15 +91,29 @@ fn deserialize(engine: &Engine, artifact: &[u8]) -> Option<Component> {
     loaded.map_err(|error| tracing::warn!(%error, "compiled code of another engine; it is rebuilt")).ok()
 }
 
-fn fresh_key(dir: &Path, path: &Path) -> std::io::Result<[u8; 32]> {
-    let mut key = [0; 32];
+/// Reads the key and binds it to the file that holds it; `None` where there is no such file of the right size.
+fn read_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
+    // A link could lead to bytes and a file that somebody else knows.
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path).ok()?;
+    let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    let mut bytes = Vec::with_capacity(KEY_BYTES + 1);
+    file.take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
+    let secret: [u8; KEY_BYTES] = bytes.try_into().ok()?;
+    // The time of change is set by the system alone. The device is left out: its number may change when the machine starts.
+    let bound = [metadata.ino().to_be_bytes(), metadata.ctime().to_be_bytes(), metadata.ctime_nsec().to_be_bytes()];
+    let parts = [b"bailiwick/cache-key/1".as_slice(), secret.as_slice()];
+    Some(*Digest::of_parts(parts.into_iter().chain(bound.iter().map(<[u8; 8]>::as_slice))).as_bytes())
+}
+
+fn write_fresh_key(dir: &Path, path: &Path) -> std::io::Result<()> {
+    let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(|error| std::io::Error::other(error.to_string()))?;
     // `NamedTempFile` has mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(&key)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    Ok(key)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -135,5 +159,24 @@ mod tests {
         foreign.put(digest, Digest::of(b"engine"), &artifact).unwrap();
         std::fs::copy(foreign.path(digest, Digest::of(b"engine")), &path).unwrap();
         assert!(cache.load(&engine, digest, Digest::of(b"engine")).is_none());
+    }
+
+    #[test]
+    fn a_folder_that_came_with_its_own_key_is_not_believed() {
+        let (dir, cache, engine, digest, _) = setup();
+        let elsewhere = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), elsewhere.path().join(file.file_name())).unwrap();
+        }
+        let copied = Cache::open(elsewhere.path()).unwrap();
+        assert!(std::fs::exists(copied.path(digest, Digest::of(b"engine"))).unwrap());
+        assert!(copied.load(&engine, digest, Digest::of(b"engine")).is_none());
+        assert!(cache.load(&engine, digest, Digest::of(b"engine")).is_some());
+        // A link to the key is none.
+        let linked = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(dir.path().join("key"), linked.path().join("key")).unwrap();
+        Cache::open(linked.path()).unwrap();
+        assert!(!std::fs::symlink_metadata(linked.path().join("key")).unwrap().is_symlink());
     }
 }
