@@ -19,6 +19,9 @@ const PLACES_MOST: u64 = 20_000;
 const DEPTH_MOST: usize = 100;
 /// Most bytes that a regular expression may take compiled.
 const PATTERN_BYTES_MOST: usize = 1 << 20;
+/// Most bytes that all regular expressions of a schema may take compiled. Each is compiled several times while it is weighed and kept
+/// afterwards, so thousands of the largest would take minutes and gigabytes.
+const PATTERNS_BYTES_MOST: u64 = 8 << 20;
 /// Bytes of compiled pattern that are one unit of work for each byte of text: about one state of its automaton.
 const PATTERN_BYTES_PER_UNIT: u64 = 16;
 /// Units of work of one place for each byte of a value.
@@ -43,7 +46,7 @@ impl Schema {
             return Err(format!("it has {} bytes, {TEXT_BYTES_MOST} are allowed", text.len()));
         }
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let weight = Scales { root: &value, weighed: HashMap::new() }.weigh(&value, 0)?;
+        let weight = Scales { root: &value, weighed: HashMap::new(), pattern_bytes: 0 }.weigh(&value, 0)?;
         let validator = jsonschema::options()
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MOST).dfa_size_limit(PATTERN_BYTES_MOST))
             .build(&value)
@@ -99,6 +102,8 @@ struct Scales<'a> {
     root: &'a Value,
     /// Targets of references by pointer; `None` while one is being weighed.
     weighed: HashMap<&'a str, Option<Weight>>,
+    /// Bytes of all patterns that were compiled so far.
+    pattern_bytes: u64,
 }
 
 impl<'a> Scales<'a> {
@@ -117,10 +122,11 @@ impl<'a> Scales<'a> {
                         ("$dynamicRef" | "$recursiveRef", Value::String(_)) => return Err(format!("`{key}` is not supported: use `$ref`")),
                         // A part with an id of its own would change where the references in it lead.
                         ("$id", Value::String(_)) if depth > 0 => return Err("`$id` is allowed at the top only".to_owned()),
-                        ("pattern", Value::String(pattern)) => weight.patterns = weight.patterns.saturating_add(pattern_units(pattern)),
+                        ("pattern", Value::String(pattern)) => weight.patterns = weight.patterns.saturating_add(self.pattern(pattern)?),
                         ("patternProperties", Value::Object(patterns)) => {
-                            let units = patterns.keys().map(|pattern| pattern_units(pattern)).sum();
-                            weight.patterns = weight.patterns.saturating_add(units);
+                            for pattern in patterns.keys() {
+                                weight.patterns = weight.patterns.saturating_add(self.pattern(pattern)?);
+                            }
                             self.add(&mut weight, item, depth)?;
                         }
                         _ => self.add(&mut weight, item, depth)?,
@@ -133,6 +139,16 @@ impl<'a> Scales<'a> {
             return Err(format!("with its references followed it has more than {PLACES_MOST} places"));
         }
         Ok(weight)
+    }
+
+    /// Weighs a pattern, as long as all of them together stay within bounds.
+    fn pattern(&mut self, pattern: &str) -> Result<u64, String> {
+        let bytes = pattern_bytes(pattern);
+        self.pattern_bytes = self.pattern_bytes.saturating_add(bytes);
+        if self.pattern_bytes > PATTERNS_BYTES_MOST {
+            return Err(format!("its patterns take more than {} MiB together when compiled", PATTERNS_BYTES_MOST >> 20));
+        }
+        Ok(bytes / PATTERN_BYTES_PER_UNIT)
     }
 
     fn add(&mut self, weight: &mut Weight, item: &'a Value, depth: usize) -> Result<(), String> {
@@ -171,12 +187,12 @@ impl<'a> Scales<'a> {
     }
 }
 
-/// Estimates the work of a pattern for each byte of text, from the least power of two of bytes in which it compiles.
-fn pattern_units(pattern: &str) -> u64 {
+/// Estimates the size of a compiled pattern: the least power of two of bytes that it fits into. The work for each byte of text grows with it.
+fn pattern_bytes(pattern: &str) -> u64 {
     let fits = |bytes: &usize| RegexBuilder::new(pattern).size_limit(*bytes).build().is_ok();
     // A pattern of another dialect counts as the largest; the validator decides whether it compiles at all.
     let bytes = std::iter::successors(Some(1024_usize), |bytes| Some(bytes * 2)).take_while(|bytes| *bytes < PATTERN_BYTES_MOST).find(fits);
-    bytes.unwrap_or(PATTERN_BYTES_MOST) as u64 / PATTERN_BYTES_PER_UNIT
+    bytes.unwrap_or(PATTERN_BYTES_MOST) as u64
 }
 
 #[cfg(test)]
@@ -234,5 +250,17 @@ mod tests {
         let (_, schema) = Schema::compile(&json!({"type": "string", "pattern": "(x|y)*x(x|y){2000}q"}).to_string()).unwrap();
         assert!(schema.check(&json!("x")).unwrap_err().contains("does not match"));
         assert!(schema.check(&json!("x".repeat(2_000_000))).unwrap_err().contains("too many to be checked"));
+    }
+
+    #[test]
+    fn many_costly_patterns_are_refused_before_all_are_compiled() {
+        let of = |count: usize| -> Value {
+            let properties = (0..count).map(|n| (format!("p{n}"), json!({"type": "string", "pattern": format!("(x|y){{2000}}{n}")})));
+            json!({"properties": properties.collect::<serde_json::Map<_, _>>()})
+        };
+        Schema::compile(&of(4).to_string()).unwrap();
+        assert!(refusal(&of(1_000)).contains("patterns take more than"));
+        let keys: serde_json::Map<String, Value> = (0..1_000).map(|n| (format!("(x|y){{2000}}{n}"), json!({}))).collect();
+        assert!(refusal(&json!({"patternProperties": keys})).contains("patterns take more than"));
     }
 }
