@@ -207,7 +207,8 @@ pub struct Envelope {
     /// What only this record has.
     #[serde(flatten)]
     pub fields: Fields,
-    /// Salted commitment to the payload: SHA-256 over a 32-byte salt and the payload's canonical bytes. The salt lies with the payload.
+    /// Salted commitment to the payload: SHA-256 over a 32-byte salt, the keyed name under which the payload is filed for its
+    /// subject (its length as 8 bytes, big-endian, before it; none for nobody's) and the payload's canonical bytes. Salt and name lie with the payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commitment: Option<Digest>,
 }

@@ -188,14 +188,15 @@ impl Reader {
         let Some(committed) = envelope.commitment else { return Ok(None) };
         let bad = |reason: String| ReadProblem::Record { seq: envelope.seq, reason };
         let Ok(seq) = i64::try_from(envelope.seq.0) else { return Ok(None) };
-        let mut statement = self.connection.prepare_cached("SELECT salt, body FROM payloads WHERE seq = ?1")?;
+        let mut statement = self.connection.prepare_cached("SELECT salt, body, subject FROM payloads WHERE seq = ?1")?;
         let mut rows = statement.query([seq])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let (ValueRef::Blob(salt), ValueRef::Blob(body)) = (row.get_ref(0)?, row.get_ref(1)?) else {
             return Err(bad("its payload has another type".to_owned()));
         };
         let salt = salt.try_into().map_err(|_| bad("the salt of its payload has another length".to_owned()))?;
-        if commitment(salt, body) != committed {
+        let subject = row.get_ref(2)?.as_blob_or_null().ok().flatten().unwrap_or_default();
+        if commitment(salt, subject, body) != committed {
             return Err(bad("its payload is not the one that it commits to".to_owned()));
         }
         check::read(body).map(Some).map_err(|reason| bad(format!("its payload is {reason}")))

@@ -21,9 +21,11 @@ const KEY_BYTES: usize = 32;
 /// Bytes that SHA-256 takes at a time.
 const BLOCK_BYTES: usize = 64;
 
-/// Computes the commitment to a payload.
-pub(crate) fn commitment(salt: &[u8; SALT_BYTES], body: &[u8]) -> Digest {
-    Digest::from_bytes(Sha256::new().chain_update(salt).chain_update(body).finalize().into())
+/// Computes the commitment to a payload and to whose it is: `subject` is the name under which it is filed, empty for nobody's.
+pub(crate) fn commitment(salt: &[u8; SALT_BYTES], subject: &[u8], body: &[u8]) -> Digest {
+    // A canonical body begins with `{`; the length before the name keeps the two apart whatever they are.
+    let length = (subject.len() as u64).to_be_bytes();
+    Digest::from_bytes(Sha256::new().chain_update(salt).chain_update(length).chain_update(subject).chain_update(body).finalize().into())
 }
 
 /// Random salts from the operating system.

@@ -99,7 +99,7 @@ impl From<rusqlite::Error> for Flaw {
     }
 }
 
-const ROWS: &str = "SELECT records.seq, kind, run, task, leaf, envelope, payloads.seq, salt, body
+const ROWS: &str = "SELECT records.seq, kind, run, task, leaf, envelope, payloads.seq, salt, body, subject
     FROM records LEFT JOIN payloads ON payloads.seq = records.seq WHERE records.seq >= ?1 AND records.seq < ?2 ORDER BY records.seq";
 
 impl<'a> Verifier<'a> {
@@ -287,7 +287,13 @@ impl<'a> Verifier<'a> {
         let (ValueRef::Blob(salt), ValueRef::Blob(body)) = (row.get_ref(7)?, row.get_ref(8)?) else {
             return Err(Flaw::Payload("of another type".to_owned()));
         };
-        if salt.try_into().ok().map(|salt| commitment(salt, body)) != Some(committed) {
+        // Whose it is belongs to it: filed under another subject, it would be missing where somebody asks about the first.
+        let subject = match row.get_ref(9)? {
+            ValueRef::Blob(subject) => subject,
+            ValueRef::Null => &[],
+            _ => return Err(Flaw::Payload("of another type".to_owned())),
+        };
+        if salt.try_into().ok().map(|salt| commitment(salt, subject, body)) != Some(committed) {
             return Err(Flaw::Commitment);
         }
         check::check(body, &mut self.scratch).map_err(Flaw::Payload)?;

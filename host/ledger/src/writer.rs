@@ -57,7 +57,9 @@ impl Encoder {
         let salt = self.salts.next()?;
         let tenant = record.draft.context.tenant.as_ref();
         let subject = payload.subject.as_ref().map(|subject| self.subject_key.file_under(tenant, subject));
-        Ok(Sealed { subject, salt, commitment: commitment(&salt, &self.body) })
+        let filed_under = subject.as_ref().map_or([].as_slice(), |subject| subject.as_bytes().as_slice());
+        let commitment = commitment(&salt, filed_under, &self.body);
+        Ok(Sealed { subject, salt, commitment })
     }
 }
 

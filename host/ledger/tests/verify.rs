@@ -107,6 +107,14 @@ fn a_flipped_byte_is_found_wherever_it_lies() {
 }
 
 #[test]
+fn a_payload_that_is_filed_under_nobody_or_somebody_else_is_found() {
+    for subject in ["NULL", "x''", "zeroblob(32)"] {
+        let tampered = Tampered::new().sql(&format!("UPDATE payloads SET subject = {subject} WHERE seq = 50"));
+        assert_eq!(tampered.first_bad(), (50, Flaw::Commitment), "{subject}");
+    }
+}
+
+#[test]
 fn the_first_of_several_is_named() {
     let tampered = Tampered::new().flip("records", "leaf", 90, 0).flip("payloads", "body", 30, 5).flip("records", "leaf", 31, 0);
     assert_eq!(tampered.first_bad(), (30, Flaw::Commitment));
