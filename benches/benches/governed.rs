@@ -12,6 +12,7 @@ use criterion::{Criterion, criterion_group};
 
 const MANY: u32 = 1_000;
 
+#[expect(clippy::unwrap_used, reason = "a benchmark that cannot run says why and ends")]
 fn governed(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(8).build().unwrap();
     let bench = runtime.block_on(bench(1, EngineSettings { sandboxes: 64 })).unwrap();

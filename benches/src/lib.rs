@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use bailiwick_core::budget::{BudgetUse, Budgets};
-use bailiwick_core::capability::{Catalog, Effect, Operation};
+use bailiwick_core::capability::{Catalog, Operation};
 use bailiwick_core::connector::{BoxFuture, Connector, ConnectorAnswer, ConnectorCall};
 use bailiwick_core::error::CallError;
 use bailiwick_core::grant::{Condition, GrantRequest};
@@ -156,12 +156,7 @@ impl Bench {
             operation: operation.id.clone(),
             conditions: [("id".parse()?, vec![Condition::Equals(json!("C-1"))])].into(),
             owner: Some("C-1".to_owned()),
-            budgets: Budgets {
-                calls: 1_000_000,
-                bytes_in: ByteCount::mib(4096),
-                bytes_out: ByteCount::mib(4096),
-                ..Budgets::default_for(Effect::Read)
-            },
+            budgets: Budgets { calls: 1_000_000, bytes_in: ByteCount::mib(4096), bytes_out: ByteCount::mib(4096) },
             delegable: false,
         };
         Ok(TaskSpec {

@@ -30,8 +30,10 @@ pub struct Output {
 /// Calls as often as its input says.
 #[agent(owner = "bench@bailiwick.example", data-level = "internal", risk-class = "low", wants = ["crm/customers.get"])]
 pub fn bench_guest(task: Task<Input>) -> Result<Answer<Output>, Failure> {
-    while task.input.spin {
-        std::hint::black_box(&task.input.padding);
+    if task.input.spin {
+        loop {
+            std::hint::black_box(&task.input.padding);
+        }
     }
     let mut language = String::new();
     for _ in 0..task.input.calls {
