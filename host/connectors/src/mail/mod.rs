@@ -127,7 +127,8 @@ impl MailConnector {
                 .write_atomically(&format!("{}.eml", repeatable.key.to_hex()), &message.formatted())
                 .map_err(|error| CallError::unavailable(format!("the message cannot be written: {error}")))?;
             let answer = ConnectorAnswer { artifacts: vec![Artifact { kind: "mail".to_owned(), path }], ..answer };
-            repeatable.finish(connection, &answer)?;
+            // The message is there, so whatever keeps its outcome from being written is no word that nothing happened.
+            repeatable.finish(connection, &answer).map_err(|error| indeterminate(format!("the message is written: {}", error.detail)))?;
             Ok(answer)
         };
         self.database.write(deadline, write).await

@@ -48,6 +48,20 @@ async fn a_message_becomes_one_file_that_is_named_by_its_key() {
 }
 
 #[tokio::test]
+async fn a_message_whose_outcome_cannot_be_kept_is_not_told_as_unsent() {
+    let state = state();
+    let mail = sample_connector("mail", state.path());
+    let connection = database::open(&state.path().canonicalize().unwrap().join("data/mail.sqlite"), Access::Write).unwrap();
+    let trigger = "CREATE TRIGGER t BEFORE UPDATE ON bailiwick_outcomes BEGIN SELECT RAISE(ABORT, 'no'); END";
+    connection.execute_batch(trigger).unwrap();
+    let failed = error(&*mail, message(fixed::CUSTOMER, "s", "b", 0)).await;
+    assert!(matches!(failed.guest, GuestError::Indeterminate(_)) && files(&state).len() == 1, "{failed}");
+    connection.execute_batch("DROP TRIGGER t").unwrap();
+    ok(&*mail, message(fixed::CUSTOMER, "s", "b", 0)).await;
+    assert_eq!(files(&state).len(), 1);
+}
+
+#[tokio::test]
 async fn who_cannot_or_will_not_get_mail_gets_none() {
     let state = state();
     let mail = sample_connector("mail", state.path());
