@@ -15,12 +15,29 @@ pub(crate) const MEMORY_MOST: usize = 1 << 30;
 /// Most elements of one table that any limit can allow.
 pub(crate) const TABLE_MOST: usize = 100_000;
 
+/// Core instances of one component; one made of std code has four.
+const CORE_INSTANCES_MOST: u32 = 16;
+/// Memories of one component.
+const MEMORIES_MOST: u32 = 4;
+/// Tables of one component.
+const TABLES_MOST: u32 = 8;
+
 /// What the operator may choose about the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineSettings {
-    /// Sandboxes alive at the same time; further tasks wait. Each takes 4 to 6 memory maps of the 65,530 that Linux gives a process by default,
-    /// so at most 8,000. Default 1,024.
+    /// Sandboxes alive at the same time; further tasks wait. From 1 to [`SANDBOXES_MOST`]. Default 1,024.
     pub sandboxes: u32,
+}
+
+/// Most sandboxes alive at the same time. Each takes up to 14 of the 65,530 memory maps that Linux gives a process by default: 4 to 6 alive and 2 for each
+/// memory that the pool reserves.
+pub const SANDBOXES_MOST: u32 = 3_000;
+
+impl EngineSettings {
+    /// Gives the number of sandboxes within its bounds.
+    pub(crate) fn bounded(self) -> u32 {
+        self.sandboxes.clamp(1, SANDBOXES_MOST)
+    }
 }
 
 impl Default for EngineSettings {
@@ -51,17 +68,18 @@ pub(crate) fn compiler() -> wasmtime::Result<Engine> {
 
 /// Makes the engine that runs guests.
 pub(crate) fn runner(settings: EngineSettings) -> wasmtime::Result<Engine> {
-    let sandboxes = settings.sandboxes.clamp(1, 8_000);
+    let sandboxes = settings.bounded();
     let mut pool = PoolingAllocationConfig::new();
-    // A std component has four small core instances; the pool leaves room for components of other toolchains.
+    // INVARIANT: the pool has room for every sandbox at its most. With less, a few components that take all they may would
+    // make others end as overloaded.
     pool.total_component_instances(sandboxes)
-        .total_core_instances(sandboxes.saturating_mul(8))
-        .total_memories(sandboxes.saturating_mul(2))
-        .total_tables(sandboxes.saturating_mul(4))
+        .total_core_instances(sandboxes.saturating_mul(CORE_INSTANCES_MOST))
+        .total_memories(sandboxes.saturating_mul(MEMORIES_MOST))
+        .total_tables(sandboxes.saturating_mul(TABLES_MOST))
         .total_stacks(sandboxes)
-        .max_core_instances_per_component(16)
-        .max_memories_per_component(4)
-        .max_tables_per_component(16)
+        .max_core_instances_per_component(CORE_INSTANCES_MOST)
+        .max_memories_per_component(MEMORIES_MOST)
+        .max_tables_per_component(TABLES_MOST)
         .max_memories_per_module(4)
         .max_tables_per_module(8)
         .max_memory_size(MEMORY_MOST)

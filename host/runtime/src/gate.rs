@@ -106,12 +106,12 @@ async fn call(
     import: &Import,
     params: &[Val],
 ) -> wasmtime::Result<Result<Option<Val>, CallError>> {
-    let args = match arguments(import, params) {
-        Ok(args) => Arc::new(args),
-        Err(misfit) => return Ok(Err(CallError::invalid("arguments", misfit.to_string()))),
-    };
     let fuel = fuel_used(store);
     let host = store.data_mut();
+    let args = match arguments(import, params) {
+        Ok(args) => Arc::new(args),
+        Err(misfit) => return unreadable(host, capability, &misfit, fuel).map(Err),
+    };
     if host.scope.is_none() {
         return Ok(Err(CallError::new(
             GuestError::Denied("describe".to_owned()),
@@ -145,6 +145,21 @@ async fn call(
             Err(error)
         }
     })
+}
+
+/// Records a call whose arguments have no JSON form, an infinite number for example: no grant can say anything of them.
+fn unreadable(host: &mut Host, capability: &Capability, misfit: &json::Misfit, fuel: u64) -> wasmtime::Result<CallError> {
+    let ordinal = next_ordinal(host, capability.slot);
+    let fields = Fields {
+        operation: Some(Arc::clone(&capability.operation.full)),
+        ordinal: Some(ordinal),
+        outcome: Some(CallOutcome::Error),
+        reason: Some("invalid".into()),
+        fuel: Some(fuel),
+        ..Fields::default()
+    };
+    host.record(RecordKind::CallOutcome, fields, None)?;
+    Ok(CallError::invalid("arguments", misfit.to_string()))
 }
 
 /// Gives the arguments as an object by parameter name.

@@ -1,7 +1,7 @@
 //! Sandboxes: engine, stores, limits, dynamic linking, the gate, registry and swap.
 //!
 //! This is the only crate that names wasmtime. A [`Sandbox`] runs tasks: one fresh store each, built only from grants
-//! and limits. Whatever a guest calls passes [`gate`], whose five acts are: count, check, record the intent, act
+//! and limits. Whatever a guest calls passes the gate (`gate.rs`), whose five acts are: count, check, record the intent, act
 //! through a connector, bound and record the outcome.
 
 mod agent;
@@ -23,7 +23,7 @@ mod task;
 mod types;
 
 pub use compile::{CompileCommand, CompileProblem};
-pub use engine::{EngineSettings, guest_runtime};
+pub use engine::{EngineSettings, SANDBOXES_MOST, guest_runtime};
 pub use install::InstallProblem;
 pub use link::Routes;
 pub use registry::{InstallOptions, Installed, Registry, RegistryProblem};

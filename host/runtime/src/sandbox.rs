@@ -90,7 +90,7 @@ impl Sandbox {
             Arc::clone(&parts.recorder),
         )
         .await?;
-        let room = Semaphore::new(usize::try_from(parts.settings.sandboxes.clamp(1, 8_000)).unwrap_or(1));
+        let room = Semaphore::new(usize::try_from(parts.settings.bounded()).unwrap_or(1));
         let shared = Shared {
             engine,
             registry,
