@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwapOption;
 use bailiwick_core::BoxFuture;
 use bailiwick_core::capability::Catalog;
 use bailiwick_core::connector::CallOrigin;
 use bailiwick_core::grant::Grant;
 use bailiwick_core::ids::{AgentName, GrantId, RunId, StepPath};
+use bailiwick_core::limits::Limits;
 use bailiwick_core::policy::{Decision, PolicyContext, PolicyEngine};
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Recorder, Verdict};
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, FailureKind, GrantUse, TaskOutcome, TaskReport, TaskSpec, Usage};
@@ -68,6 +70,10 @@ struct Shared {
     room: Semaphore,
     waiting: AtomicUsize,
     watcher: OnceLock<Watcher>,
+    /// The engine's digest as it stands in every task's first record, made once.
+    engine_on_record: Arc<Value>,
+    /// The limits of the latest task as they stand in its first record: most tasks of a project have the same.
+    latest_limits: ArcSwapOption<(Limits, Arc<Value>)>,
 }
 
 impl Sandbox {
@@ -90,6 +96,7 @@ impl Sandbox {
             Arc::clone(&parts.recorder),
         )
         .await?;
+        let engine_on_record = Arc::new(json!(registry.engine_digest()));
         let room = Semaphore::new(usize::try_from(parts.settings.bounded()).unwrap_or(1));
         let shared = Shared {
             engine,
@@ -99,6 +106,8 @@ impl Sandbox {
             policy: parts.policy,
             room,
             waiting: AtomicUsize::new(0),
+            engine_on_record,
+            latest_limits: ArcSwapOption::empty(),
             watcher: OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared), guests: Some(parts.guests) })
@@ -212,6 +221,18 @@ impl Shared {
         self.room.acquire().await.ok()
     }
 
+    /// Gives limits as they stand in a task's first record.
+    fn limits_on_record(&self, limits: Limits) -> Arc<Value> {
+        if let Some(latest) = &*self.latest_limits.load()
+            && latest.0 == limits
+        {
+            return Arc::clone(&latest.1);
+        }
+        let value = Arc::new(json!(limits));
+        self.latest_limits.store(Some(Arc::new((limits, Arc::clone(&value)))));
+        value
+    }
+
     /// Makes what all records of the task have in common.
     fn begin(&self, spec: &TaskSpec, entry: &Entry, started: Instant) -> Ending {
         let context = RecordContext {
@@ -234,8 +255,7 @@ impl Shared {
     fn issue(&self, spec: &TaskSpec, entry: &Entry, ending: &Ending, started: Instant) -> Result<(Host, TaskIn), EndReason> {
         let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let deadline_ms = started_ms.saturating_add(u64::try_from(spec.limits.deadline.0.as_millis()).unwrap_or(u64::MAX));
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| EndReason::Internal(format!("no randomness: {error}")))?;
+        let seed: [u8; 32] = rand::random();
         let policy_context = PolicyContext {
             requester: Arc::clone(&spec.requester),
             workflow: spec.workflow.clone(),
@@ -245,11 +265,17 @@ impl Shared {
             agent_version: entry.info.version.clone(),
         };
         let input = Arc::clone(&spec.input);
-        let started_payload = json!({
-            "limits": spec.limits, "seed": hex_of(&seed), "clock-ms": started_ms, "engine": self.registry.engine_digest(),
-            "agent-version": entry.info.version,
-        });
-        ending.record(RecordKind::TaskStarted, Fields::default(), vec![("input", input), ("start", Arc::new(started_payload))])?;
+        let start = json!({ "seed": hex_of(&seed), "clock-ms": started_ms, "agent-version": entry.info.version });
+        ending.record(
+            RecordKind::TaskStarted,
+            Fields::default(),
+            vec![
+                ("input", input),
+                ("start", Arc::new(start)),
+                ("limits", self.limits_on_record(spec.limits)),
+                ("engine", Arc::clone(&self.engine_on_record)),
+            ],
+        )?;
         let grants = spec
             .wants
             .iter()
