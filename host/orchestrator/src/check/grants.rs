@@ -266,7 +266,7 @@ impl<'n> GrantCheck<'_, 'n> {
         let operation = self.operation;
         for (role, path) in operation.spec.bound_arguments() {
             match conditions.get(path) {
-                Some(bound) if bound.iter().any(|bound| binds(role, &bound.kind)) => self.check_trust(role, path, bound),
+                Some(bound) if binds(role, operation.signature.argument(path.segments()), bound) => self.check_trust(role, path, bound),
                 found => self.refuse_unbound(role, path, found.is_some()),
             }
         }
@@ -277,7 +277,7 @@ impl<'n> GrantCheck<'_, 'n> {
         let by = match role {
             ArgumentRole::Subject => "`\"${ subject }\"`",
             ArgumentRole::Target | ArgumentRole::Recipient => "a value, for example `\"${ input.… }\"`",
-            ArgumentRole::Amount => "a value or `{ max: … }`",
+            ArgumentRole::Amount => "a value or `{ min: 0, max: … }`",
         };
         let message = match is_there {
             true => format!("argument `{path}` of `{short}` is the {role}, and its condition leaves it open"),
@@ -327,13 +327,16 @@ impl<'n> GrantCheck<'_, 'n> {
     }
 }
 
-/// Whether a condition says exactly who, what or where, or for an amount, how much at most.
-fn binds(role: ArgumentRole, condition: &ConditionTemplate) -> bool {
-    match condition {
-        ConditionTemplate::Equals(_) | ConditionTemplate::In(_) => true,
-        ConditionTemplate::Max(_) => role == ArgumentRole::Amount,
-        ConditionTemplate::Any | ConditionTemplate::Min(_) | ConditionTemplate::Prefix(_) | ConditionTemplate::Host(_) => false,
+/// Whether conditions say exactly who, what or where, or for an amount, how much at most and at least: without a least one a negative amount,
+/// which turns a payment round, would pass.
+fn binds(role: ArgumentRole, ty: Option<&WitType>, conditions: &[Bound<'_>]) -> bool {
+    let any = |wanted: fn(&ConditionTemplate) -> bool| conditions.iter().any(|bound| wanted(&bound.kind));
+    if any(|kind| matches!(kind, ConditionTemplate::Equals(_) | ConditionTemplate::In(_))) {
+        return true;
     }
+    role == ArgumentRole::Amount
+        && any(|kind| matches!(kind, ConditionTemplate::Max(_)))
+        && (any(|kind| matches!(kind, ConditionTemplate::Min(_))) || ty.is_some_and(is_unsigned))
 }
 
 /// Whether a value is the run's subject: an expression that reads nothing else.
@@ -371,6 +374,14 @@ fn is_whole(ty: &WitType) -> bool {
     }
 }
 
+fn is_unsigned(ty: &WitType) -> bool {
+    match ty {
+        WitType::Unsigned { .. } => true,
+        WitType::Option(inner) => is_unsigned(inner),
+        _ => false,
+    }
+}
+
 fn is_text(ty: &WitType) -> bool {
     match ty {
         WitType::Text | WitType::Char => true,
@@ -392,5 +403,37 @@ fn type_of(ty: &WitType) -> Type {
         WitType::Option(inner) => type_of(inner).nullable(),
         WitType::Tuple(_) => Type::list(Type::Any),
         WitType::Variant(_) | WitType::Result { .. } | WitType::Handle => Type::Any,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(kinds: &[fn(ValueTemplate) -> ConditionTemplate]) -> Vec<Bound<'static>> {
+        let value = || ValueTemplate::Value(Value::from(5));
+        kinds.iter().map(|kind| Bound { node: None, template: None, kind: kind(value()) }).collect()
+    }
+
+    #[test]
+    fn an_amount_is_bound_from_both_sides() {
+        use ConditionTemplate::{Equals, In, Max, Min};
+        let (signed, unsigned) = (WitType::Signed { bits: 64 }, WitType::Unsigned { bits: 64 });
+        let is_bound =
+            |ty: &WitType, kinds: &[fn(ValueTemplate) -> ConditionTemplate]| binds(ArgumentRole::Amount, Some(ty), &bound(kinds));
+        assert!(is_bound(&signed, &[Equals]) && is_bound(&signed, &[In]) && is_bound(&signed, &[Min, Max]));
+        // A negative amount turns a payment round.
+        assert!(!is_bound(&signed, &[Max]) && !is_bound(&signed, &[Min]) && !is_bound(&signed, &[]));
+        assert!(is_bound(&unsigned, &[Max]) && !is_bound(&unsigned, &[Min]));
+        assert!(is_bound(&WitType::Option(Box::new(unsigned)), &[Max]));
+    }
+
+    #[test]
+    fn only_a_value_says_who() {
+        use ConditionTemplate::{Equals, In, Max, Min, Prefix};
+        for role in [ArgumentRole::Subject, ArgumentRole::Target, ArgumentRole::Recipient] {
+            let is_bound = |kinds: &[fn(ValueTemplate) -> ConditionTemplate]| binds(role, Some(&WitType::Text), &bound(kinds));
+            assert!(is_bound(&[Equals]) && is_bound(&[In]) && !is_bound(&[Min, Max]) && !is_bound(&[Prefix]));
+        }
     }
 }
