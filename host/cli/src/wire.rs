@@ -168,7 +168,7 @@ impl Host {
     }
 
     fn record(&self, kind: RecordKind, fields: Fields, part: Option<serde_json::Value>) -> Result<bailiwick_core::ids::Seq> {
-        let payload = part.map(|part| Payload { subject: None, parts: vec![("start", Arc::new(part))] });
+        let payload = part.map(|part| Payload { subject: None, parts: vec![("start", part.into())] });
         self.ledger.append(Draft { kind, context: Arc::new(RecordContext::default()), fields, payload }).map_err(ledger_fault)
     }
 
@@ -355,6 +355,7 @@ fn not_run(reason: EndReason) -> TaskReport {
         usage: Usage::default(),
         grants: Vec::new(),
         calls: Vec::new(),
+        denied_calls: 0,
         log: Vec::new(),
     }
 }

@@ -39,6 +39,18 @@ pub fn digest(value: &Value) -> Digest {
     Digest::from_bytes(Sha256::digest(to_bytes(value)).into())
 }
 
+/// Gives about the number of bytes of a value's canonical form, without writing it.
+pub fn size(value: &Value) -> u64 {
+    match value {
+        Value::Null => 4,
+        Value::Bool(_) => 5,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() as u64 + 2,
+        Value::Array(items) => items.iter().map(|item| size(item) + 1).sum::<u64>() + 2,
+        Value::Object(map) => map.iter().map(|(key, item)| key.len() as u64 + size(item) + 4).sum::<u64>() + 2,
+    }
+}
+
 fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),

@@ -4,13 +4,16 @@
 //! stands in the payload, which lies beside the tree under the subject's key. The envelope's canonical bytes
 //! ([`crate::canonical`]) are the Merkle leaf.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::connector::BoxFuture;
+use crate::grant::Grant;
 use crate::ids::{AgentName, Digest, GrantId, PolicyVersion, RunId, Seq, StepPath, SubjectId, TaskId, TenantId, WorkflowName};
+use crate::runner::{TaskOutcome, Usage};
 
 /// Version of the envelope's format, written into each.
 pub const FORMAT: u32 = 1;
@@ -186,7 +189,63 @@ pub struct Payload {
     /// Whose data it is; `None` for data about nobody.
     pub subject: Option<SubjectId>,
     /// The parts, by name: `args`, `result`, `event` and so on. Written as one JSON object in canonical form.
-    pub parts: Vec<(&'static str, Arc<Value>)>,
+    pub parts: Vec<(&'static str, Part)>,
+}
+
+/// A part of a payload. What every task has becomes JSON where it is written, on the ledger's thread, and not where a guest waits for it.
+#[derive(Debug, Clone)]
+pub enum Part {
+    /// JSON.
+    Value(Arc<Value>),
+    /// How a task starts.
+    Start(Box<TaskStart>),
+    /// A grant as it was issued.
+    Grant(Arc<Grant>),
+    /// How a task ended.
+    Outcome(Box<TaskOutcome>),
+    /// What a task used.
+    Usage(Box<Usage>),
+}
+
+/// What a task's replay starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TaskStart {
+    /// Seed of the random numbers that the task is given.
+    #[serde(with = "hex::serde")]
+    pub seed: [u8; 32],
+    /// Milliseconds since 1970-01-01T00:00:00Z that its clock starts from.
+    pub clock_ms: u64,
+    /// Version of the agent.
+    pub agent_version: String,
+}
+
+impl Part {
+    /// Gives the part as JSON.
+    ///
+    /// # Errors
+    /// When it has no JSON form, which no part that the host makes lacks.
+    pub fn to_value(&self) -> Result<Cow<'_, Value>, serde_json::Error> {
+        match self {
+            Self::Value(value) => Ok(Cow::Borrowed(value)),
+            Self::Start(start) => serde_json::to_value(start).map(Cow::Owned),
+            Self::Grant(grant) => serde_json::to_value(grant).map(Cow::Owned),
+            Self::Outcome(outcome) => serde_json::to_value(outcome).map(Cow::Owned),
+            Self::Usage(usage) => serde_json::to_value(usage).map(Cow::Owned),
+        }
+    }
+}
+
+impl From<Arc<Value>> for Part {
+    fn from(value: Arc<Value>) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl From<Value> for Part {
+    fn from(value: Value) -> Self {
+        Self::Value(Arc::new(value))
+    }
 }
 
 /// An envelope as it is stored and hashed.

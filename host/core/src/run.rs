@@ -390,7 +390,7 @@ impl StepState {
             }
             (Event::StepAnswered { attempt, answer, .. }, Phase::Running { .. }) => {
                 due(self.attempts, *attempt)?;
-                self.value = Some(answer.output.clone());
+                self.value = Some(Value::clone(&answer.output));
                 self.answer = Some(answer.clone());
                 self.phase = Phase::Answered;
             }

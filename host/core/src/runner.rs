@@ -35,7 +35,8 @@ pub struct TaskSpec {
     pub attempt: u32,
     /// The agent; its active version is taken when the task starts.
     pub agent: AgentName,
-    /// The step's input; it satisfies the agent's input schema.
+    /// The step's input. Whether it satisfies the agent's input schema is for the runner to check: an agent's schema is checked within the bounds
+    /// of an agent's work.
     pub input: Arc<Value>,
     /// Whose data the run is about.
     pub subject: Option<SubjectId>,
@@ -89,7 +90,7 @@ pub struct Source {
 #[serde(rename_all = "kebab-case")]
 pub struct Answer {
     /// The output.
-    pub output: Value,
+    pub output: Arc<Value>,
     /// How sure the agent is.
     pub confidence: Confidence,
     /// What the agent says that it rests on.
@@ -129,6 +130,9 @@ pub enum EndReason {
     /// The guest trapped: a panic, an unreachable instruction, a broken contract of the component model.
     #[error("the agent trapped: {0}")]
     Trap(String),
+    /// The input does not satisfy the agent's input schema, so nothing of the agent ran.
+    #[error("the input does not fit: {0}")]
+    InvalidInput(String),
     /// The answer is no JSON, does not satisfy the output schema, or has a confidence beyond 1000.
     #[error("the answer is not valid: {0}")]
     InvalidAnswer(String),
@@ -236,6 +240,9 @@ pub struct TaskReport {
     pub grants: Vec<GrantUse>,
     /// Calls in order; the first 1,000.
     pub calls: Vec<CallSummary>,
+    /// Calls that were outside the grants or that the policy forbade, all of them: a denial is final, also where the agent makes other calls
+    /// afterwards.
+    pub denied_calls: u64,
     /// Log lines and progress, cleaned of control characters; bounded by the log limit.
     pub log: Vec<String>,
 }
@@ -282,7 +289,7 @@ pub trait AgentRunner: Send + Sync {
     /// Gives the names of all agents with an active version.
     fn agents(&self) -> Vec<AgentName>;
 
-    /// Runs a task to its end. Never fails: whatever happens is in the report. Dropping the future ends the task.
+    /// Checks a task's input and runs the task to its end. Never fails: whatever happens is in the report. Dropping the future ends the task.
     fn run(&self, task: TaskSpec) -> BoxFuture<'_, TaskReport>;
 }
 

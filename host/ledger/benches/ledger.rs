@@ -71,7 +71,7 @@ impl Calls {
                 duration_us: Some(42),
                 ..Fields::default()
             },
-            payload: Some(Payload { subject: Some("C-1042".into()), parts: vec![(name, Arc::clone(value))] }),
+            payload: Some(Payload { subject: Some("C-1042".into()), parts: vec![(name, Arc::clone(value).into())] }),
         }
     }
 }

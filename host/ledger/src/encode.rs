@@ -3,13 +3,10 @@
 //! The bytes are those of [`bailiwick_core::canonical`] over an [`Envelope`](bailiwick_core::record::Envelope); going
 //! through a JSON value would cost several times as much, and the writer thread is what bounds the ledger's throughput.
 
-use std::io::Write as _;
-use std::sync::Arc;
-
 use bailiwick_core::canonical;
 use bailiwick_core::ids::{Digest, Seq};
-use bailiwick_core::record::{CallOutcome, FORMAT, Fields, RecordContext, RecordKind, Verdict};
-use serde_json::Value;
+use bailiwick_core::record::{CallOutcome, FORMAT, Fields, Part, RecordContext, RecordKind, Verdict};
+use std::io::Write as _;
 
 use crate::check::{DEPTH, nests_within};
 
@@ -198,6 +195,9 @@ impl Object<'_> {
 /// read with far fewer levels, and the parts are named by the host.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PayloadProblem {
+    /// It could not be made into JSON.
+    #[error("part `{0}` of a payload has no JSON form: {1}")]
+    NoJson(&'static str, String),
     /// One of them would be lost.
     #[error("two parts of a payload are named `{0}`")]
     SameName(&'static str),
@@ -209,19 +209,20 @@ pub(crate) enum PayloadProblem {
 const PART_DEPTH: usize = DEPTH - 1;
 
 /// Appends the canonical bytes of the object of a payload's parts.
-pub(crate) fn payload(out: &mut Vec<u8>, parts: &[(&'static str, Arc<Value>)]) -> Result<(), PayloadProblem> {
-    let mut parts: Vec<_> = parts.iter().map(|(name, value)| (*name, value)).collect();
+pub(crate) fn payload(out: &mut Vec<u8>, parts: &[(&'static str, Part)]) -> Result<(), PayloadProblem> {
+    let mut parts: Vec<_> = parts.iter().map(|(name, part)| (*name, part)).collect();
     parts.sort_unstable_by_key(|(name, _)| *name);
     if let Some(&(name, _)) = parts.array_windows().find_map(|[a, b]| (a.0 == b.0).then_some(a)) {
         return Err(PayloadProblem::SameName(name));
     }
     let mut object = Object { out, is_first: true };
-    for (name, value) in parts {
-        if !nests_within(value, PART_DEPTH) {
+    for (name, part) in parts {
+        let value = part.to_value().map_err(|error| PayloadProblem::NoJson(name, error.to_string()))?;
+        if !nests_within(&value, PART_DEPTH) {
             return Err(PayloadProblem::TooDeep(name));
         }
         object.key(name);
-        canonical::append_to(value, object.out);
+        canonical::append_to(&value, object.out);
     }
     object.close();
     Ok(())
@@ -258,7 +259,7 @@ mod tests {
     #[test]
     fn parts_are_one_sorted_object() {
         let mut bytes = Vec::new();
-        payload(&mut bytes, &[("result", Arc::new(json!({"b": 1, "a": 2}))), ("args", Arc::new(json!(["x"])))]).unwrap();
+        payload(&mut bytes, &[("result", json!({"b": 1, "a": 2}).into()), ("args", json!(["x"]).into())]).unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), r#"{"args":["x"],"result":{"a":2,"b":1}}"#);
         let mut empty = Vec::new();
         payload(&mut empty, &[]).unwrap();
@@ -267,13 +268,13 @@ mod tests {
 
     #[test]
     fn two_parts_of_one_name_are_refused() {
-        let part = |n: i64| ("args", Arc::new(json!(n)));
-        assert_eq!(payload(&mut Vec::new(), &[part(1), ("b", Arc::new(json!(1))), part(2)]), Err(PayloadProblem::SameName("args")));
+        let part = |n: i64| ("args", Part::from(json!(n)));
+        assert_eq!(payload(&mut Vec::new(), &[part(1), ("b", json!(1).into()), part(2)]), Err(PayloadProblem::SameName("args")));
     }
 
     #[test]
     fn what_nests_too_deep_to_be_read_back_is_refused() {
-        let nested = |levels: usize| Arc::new((0..levels).fold(json!(1), |inner, _| json!([inner])));
+        let nested = |levels: usize| Part::from((0..levels).fold(json!(1), |inner, _| json!([inner])));
         let mut bytes = Vec::new();
         payload(&mut bytes, &[("args", nested(PART_DEPTH))]).unwrap();
         assert!(crate::check::read(&bytes).is_ok());

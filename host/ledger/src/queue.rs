@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bailiwick_core::connector::BoxFuture;
+use bailiwick_core::grant::{Condition, Grant};
 use bailiwick_core::ids::Seq;
-use bailiwick_core::record::{Draft, LedgerFailure};
+use bailiwick_core::record::{Draft, LedgerFailure, Part, TaskStart};
+use bailiwick_core::runner::{Source, TaskOutcome, Usage};
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -253,9 +255,42 @@ impl Queue {
 fn weigh(draft: &Draft) -> usize {
     let mut bytes = size_of::<Pending>();
     for (_, part) in draft.payload.iter().flat_map(|payload| &payload.parts) {
-        weigh_value(part, DEPTH, &mut bytes);
+        weigh_part(part, &mut bytes);
     }
     bytes
+}
+
+fn weigh_part(part: &Part, bytes: &mut usize) {
+    match part {
+        Part::Value(value) => weigh_value(value, DEPTH, bytes),
+        Part::Start(_) => *bytes += size_of::<TaskStart>(),
+        Part::Usage(_) => *bytes += size_of::<Usage>(),
+        Part::Grant(grant) => {
+            *bytes += size_of::<Grant>();
+            for condition in grant.scope().conditions.values().flatten() {
+                *bytes += size_of::<Condition>();
+                match condition {
+                    Condition::Equals(value) => weigh_value(value, DEPTH, bytes),
+                    Condition::In(values) => values.iter().for_each(|value| weigh_value(value, DEPTH, bytes)),
+                    Condition::Prefix(text) | Condition::Host(text) => *bytes += text.len(),
+                    Condition::Any | Condition::Max(_) | Condition::Min(_) => {}
+                }
+            }
+        }
+        Part::Outcome(outcome) => {
+            *bytes += size_of::<TaskOutcome>();
+            match outcome.as_ref() {
+                TaskOutcome::Answered(answer) => {
+                    weigh_value(&answer.output, DEPTH, bytes);
+                    *bytes += answer.claimed_sources.iter().map(|source| source.len() + size_of::<String>()).sum::<usize>();
+                    *bytes += answer.sources.len() * size_of::<Source>();
+                }
+                TaskOutcome::Failed { message, .. } => *bytes += message.len(),
+                // Its texts are the host's, and short.
+                TaskOutcome::Ended(_) => {}
+            }
+        }
+    }
 }
 
 /// `levels` bounds the recursion; the writer refuses what nests deeper.

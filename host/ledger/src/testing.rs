@@ -109,7 +109,7 @@ fn kind() -> impl Strategy<Value = RecordKind> {
 fn payload() -> impl Strategy<Value = Payload> {
     (of("C-[0-9]"), of(json()), of(json())).prop_map(|(subject, args, result)| Payload {
         subject: subject.map(Into::into),
-        parts: [("result", result), ("args", args)].into_iter().filter_map(|(name, value)| Some((name, Arc::new(value?)))).collect(),
+        parts: [("result", result), ("args", args)].into_iter().filter_map(|(name, value)| Some((name, value?.into()))).collect(),
     })
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailiwick_core::Recorder;
 use bailiwick_core::ids::{Digest, RunId, Seq};
-use bailiwick_core::record::{CallOutcome, Draft, Payload, RecordKind};
+use bailiwick_core::record::{CallOutcome, Draft, Part, Payload, RecordKind};
 use bailiwick_ledger::{FULL_FACTOR, Filter, Ledger, LedgerOptions, OpenProblem, PAGE, PRESSED_BYTES, PRESSED_RECORDS, Reader, verify};
 use serde_json::json;
 
@@ -76,7 +76,7 @@ fn no_subject_stands_in_the_file_in_plain_outside_of_its_payload() {
     let ledger = open(folder.path());
     let context = context("run-1", "task-1");
     for _ in 0..2 {
-        let payload = Payload { subject: Some("Erika-Mustermann".into()), parts: vec![("args", Arc::new(json!(1)))] };
+        let payload = Payload { subject: Some("Erika-Mustermann".into()), parts: vec![("args", json!(1).into())] };
         ledger.append(Draft { payload: Some(payload), ..draft(RecordKind::CallIntent, &context) }).unwrap();
     }
     ledger.close().unwrap();
@@ -197,7 +197,7 @@ fn bytes_press_above_the_bound_and_not_below() {
     let ledger = open(folder.path());
     let held = hold(folder.path());
     let append = |bytes: usize| {
-        let payload = Payload { subject: None, parts: vec![("args", Arc::new(json!("x".repeat(bytes))))] };
+        let payload = Payload { subject: None, parts: vec![("args", json!("x".repeat(bytes)).into())] };
         ledger.append(Draft { payload: Some(payload), ..draft(RecordKind::CallIntent, &context("r", "t")) }).unwrap()
     };
     // Records themselves have some hundred bytes each.
@@ -274,7 +274,7 @@ fn when_the_disk_is_full_effects_stop_and_what_was_written_stays() {
 fn those_who_wait_when_it_fails_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
-    let part = |n: i64| ("args", Arc::new(json!(n)));
+    let part = |n: i64| ("args", Part::from(json!(n)));
     let bad = Payload { subject: None, parts: vec![part(1), part(2)] };
     let context = context("r", "t");
     let good = ledger.append(event(&context, "x")).unwrap();

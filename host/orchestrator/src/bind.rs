@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bailiwick_core::event::Cause;
 use bailiwick_core::grant::{Condition, GrantRequest};
-use bailiwick_core::ids::AgentName;
 use bailiwick_core::plan::ConditionTemplate;
 use bailiwick_expr::{Template, Variables};
 use serde_json::Value;
@@ -14,13 +13,9 @@ use crate::compiled::{CompiledCondition, CompiledGrant, CompiledStep};
 /// Most values of one `in`.
 pub const MAX_IN_VALUES: usize = 1_000;
 
-/// Fills in the step's input and checks it against what the agent takes.
-pub(crate) fn input(step: &CompiledStep, agent: &AgentName, variables: &dyn Variables) -> Result<Arc<Value>, Cause> {
-    let value = evaluate(&step.with, variables, "with")?;
-    let misfit = |message| Cause::Input { agent: agent.clone(), message };
-    let schema = step.inputs.get(agent).ok_or_else(|| misfit("the plan does not know the agent".to_owned()))?;
-    schema.check(&value).map_err(misfit)?;
-    Ok(Arc::new(value))
+/// Fills in the step's input. Whether it fits what the agent takes is checked where agents run.
+pub(crate) fn input(step: &CompiledStep, variables: &dyn Variables) -> Result<Arc<Value>, Cause> {
+    evaluate(&step.with, variables, "with").map(Arc::new)
 }
 
 /// Fills in the step's grants, in the order of the plan.

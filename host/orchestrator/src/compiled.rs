@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailiwick_core::capability::FieldPath;
-use bailiwick_core::ids::{AgentName, Digest, StepPath};
+use bailiwick_core::ids::{Digest, StepPath};
 use bailiwick_core::plan::{AgentNode, ConditionTemplate, GrantTemplate, Node, OnError, PLAN_FORMAT, Plan, ValueTemplate};
 use bailiwick_expr::{Env, Program, Template, Type};
+use bailiwick_schema::Schema;
 
 use crate::convert;
 use crate::scope::{self, LackInfo, Scope, View};
-use crate::validate::Schema;
 
 /// A plan that is ready to run. Made from the plan alone, so a run that is read back needs no workflow file and no agents to be understood.
 #[derive(Debug)]
 pub struct Compiled {
     plan: Arc<Plan>,
     digest: Digest,
-    pub(crate) input: Schema,
+    pub(crate) input: Arc<Schema>,
     pub(crate) subject: Option<Template>,
     pub(crate) steps: BTreeMap<StepPath, CompiledStep>,
     pub(crate) output: Template,
@@ -29,9 +29,7 @@ pub(crate) struct CompiledStep {
     pub node: Arc<AgentNode>,
     pub when: Option<Program>,
     pub with: Template,
-    /// What each agent takes that may do the step.
-    pub inputs: BTreeMap<AgentName, Schema>,
-    pub output: Schema,
+    pub output: Arc<Schema>,
     pub may: Vec<CompiledGrant>,
     pub stand_in: Option<Template>,
     pub remedies: Vec<Remedy>,
@@ -101,10 +99,17 @@ impl Compiled {
                 compile_step(&scope, node).map_err(|(place, message)| PlanProblem::at(format!("step `{name}`, {place}"))(message))?;
             steps.insert(name.clone(), compiled);
         }
-        let input = Schema::compile(&plan.input_schema).map_err(PlanProblem::at("input schema"))?;
+        let input = Schema::of_operator(&plan.input_schema).map_err(PlanProblem::at("input schema"))?;
         let subject = plan.subject.as_ref().map(|text| template(text, &scope.env(View::Input))).transpose();
         let output = template(&plan.output, &scope.env(View::Output)).map_err(PlanProblem::at("output"))?;
-        Ok(Self { digest, input, subject: subject.map_err(PlanProblem::at("subject"))?, steps, output, plan: Arc::new(plan) })
+        Ok(Self {
+            digest,
+            input: Arc::new(input),
+            subject: subject.map_err(PlanProblem::at("subject"))?,
+            steps,
+            output,
+            plan: Arc::new(plan),
+        })
     }
 
     /// The plan.
@@ -158,13 +163,8 @@ fn compile_step(scope: &Scope, node: &AgentNode) -> Result<CompiledStep, (String
     };
     let (own, given) = (scope.env(View::Step), scope.env(View::Given));
     let when = node.when.as_ref().map(|source| Program::compile(source, &own, &scope::bounds()));
-    let mut inputs = BTreeMap::new();
-    inputs.insert(node.agent.clone(), Schema::compile(&node.input_schema).map_err(place("input schema"))?);
     let mut remedies = Vec::new();
     for rule in &node.on_error {
-        if let OnError::Alternate { agent, input_schema } = rule {
-            inputs.insert(agent.clone(), Schema::compile(input_schema).map_err(place("input schema of the alternate"))?);
-        }
         let stand_in = stand_in(rule).map(|text| template(text, &given)).transpose().map_err(place("on-error"))?;
         remedies.push(Remedy { rule: rule.clone(), stand_in });
     }
@@ -172,8 +172,7 @@ fn compile_step(scope: &Scope, node: &AgentNode) -> Result<CompiledStep, (String
     Ok(CompiledStep {
         when: when.transpose().map_err(|error| place("when")(error.to_string()))?,
         with: template(&node.with, &own).map_err(place("with"))?,
-        inputs,
-        output: Schema::compile(&node.output_schema).map_err(place("output schema"))?,
+        output: Arc::new(Schema::of_agent(&node.output_schema).map_err(place("output schema"))?),
         may,
         stand_in: node.stand_in.as_ref().map(|text| template(text, &given)).transpose().map_err(place("stand-in"))?,
         remedies,

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::check::CheckedWorkflow;
 use crate::report::RunReport;
 use crate::variables::InputVariables;
-use crate::{bind, report};
+use crate::{bind, failure, report};
 use drive::Drive;
 
 /// Longest id of a subject, in bytes.
@@ -90,7 +90,7 @@ impl Orchestrator {
     /// Never fails: whatever happens is in the report. The result is on disk when this returns, or the report says that it is not. Dropping the
     /// future ends all tasks of the run.
     pub async fn run(&self, request: RunRequest, observer: Arc<dyn Observer>) -> RunReport {
-        let subject = match self.admit(&request) {
+        let subject = match self.admit(&request).await {
             Ok(subject) => subject,
             Err(message) => return report::refused(&request, Outcome::Failed { class: FailureClass::Input, message }),
         };
@@ -101,13 +101,15 @@ impl Orchestrator {
     }
 
     /// Checks the input, and finds whose data the run is about.
-    fn admit(&self, request: &RunRequest) -> Result<Option<SubjectId>, String> {
+    async fn admit(&self, request: &RunRequest) -> Result<Option<SubjectId>, String> {
         let compiled = request.workflow.compiled();
         let bytes = request.input.to_string().len();
         if bytes > self.options.max_input_bytes {
             return Err(format!("the input has {bytes} bytes, at most {} are taken", self.options.max_input_bytes));
         }
-        compiled.input.check(&request.input).map_err(|message| format!("the input does not fit its schema: {message}"))?;
+        failure::checked(&compiled.input, &request.input)
+            .await
+            .map_err(|message| format!("the input does not fit its schema: {message}"))?;
         let Some(template) = &compiled.subject else { return Ok(None) };
         let subject = bind::evaluate(template, &InputVariables(&request.input), "subject").map_err(|cause| cause.to_string())?;
         match subject {

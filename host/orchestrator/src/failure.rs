@@ -1,10 +1,15 @@
 //! What a task's end means: an answer, or a failure of one class, and whether another attempt is safe.
 
+use std::sync::Arc;
+
 use bailiwick_core::capability::{Dedupe, Effect};
 use bailiwick_core::event::{Cause, Failure, FailureClass};
+use bailiwick_core::ids::AgentName;
 use bailiwick_core::limits::LimitKind;
 use bailiwick_core::plan::{GrantTemplate, RetryOn};
 use bailiwick_core::runner::{Answer, EndReason, FailureKind, TaskOutcome, TaskReport};
+use bailiwick_schema::Schema;
+use serde_json::Value;
 
 use crate::compiled::CompiledStep;
 
@@ -17,16 +22,36 @@ const NEVER_LEFT: &[&str] = &["denied", "revoked", "budget", "needs-approval"];
 /// Longest text of an agent that a failure keeps, in characters.
 pub const MAX_MESSAGE_CHARS: usize = 2_000;
 
-/// Reads a task's report: its answer, if it has one that fits what the workflow was checked with.
-pub(crate) fn judge(step: &CompiledStep, report: &TaskReport) -> Result<Answer, Failure> {
+/// Checks a task's answer against what the workflow was checked with, which may be another version's schema than the sandbox knows.
+pub(crate) async fn fits(output: &Arc<Schema>, report: &TaskReport) -> Result<(), String> {
+    let TaskOutcome::Answered(answer) = &report.outcome else { return Ok(()) };
+    checked(output, &answer.output).await
+}
+
+/// Checks a value: on a thread of its own where that may take long, since others wait for this one.
+pub(crate) async fn checked(schema: &Arc<Schema>, value: &Value) -> Result<(), String> {
+    if !schema.is_costly(value) {
+        return schema.check(value);
+    }
+    let (schema, value) = (Arc::clone(schema), value.clone());
+    let done = tokio::task::spawn_blocking(move || schema.check(&value));
+    done.await.unwrap_or_else(|error| Err(format!("checking it failed: {error}")))
+}
+
+/// Reads a task's report: its answer, if it has one and it [`fits`].
+pub(crate) fn judge(step: &CompiledStep, agent: &AgentName, report: &TaskReport, fits: Result<(), String>) -> Result<Answer, Failure> {
     let (class, cause) = match &report.outcome {
-        TaskOutcome::Answered(answer) => match step.output.check(&answer.output) {
+        TaskOutcome::Answered(answer) => match fits {
             Ok(()) => return Ok(answer.clone()),
             Err(message) => (FailureClass::AgentFault, Cause::Answer { message: clean(&message) }),
         },
+        TaskOutcome::Ended(EndReason::InvalidInput(message)) => {
+            (FailureClass::Planning, Cause::Input { agent: agent.clone(), message: clean(message) })
+        }
         TaskOutcome::Failed { kind, message } => (class_of_kind(*kind, report), Cause::Agent { kind: *kind, message: clean(message) }),
         TaskOutcome::Ended(reason) => (class_of_end(reason), Cause::Ended(reason.clone())),
     };
+    let class = after_denials(class, report);
     Err(Failure { class, cause, unrepeatable: unrepeatable(step, report) })
 }
 
@@ -44,10 +69,17 @@ fn class_of_end(reason: &EndReason) -> FailureClass {
         EndReason::Limit { .. } | EndReason::Overloaded(_) => FailureClass::Limit,
         EndReason::Trap(_) | EndReason::InvalidAnswer(_) => FailureClass::AgentFault,
         EndReason::DeniedWithoutError(_) | EndReason::GrantDenied { .. } => FailureClass::Denied,
-        EndReason::NoAgent(_) => FailureClass::Planning,
+        EndReason::NoAgent(_) | EndReason::InvalidInput(_) => FailureClass::Planning,
         EndReason::Ledger(_) => FailureClass::Ledger,
         EndReason::Internal(_) => FailureClass::Internal,
     }
+}
+
+/// A denial decides the class, whatever came after it: an agent that is refused must not be able to have itself tried again, by another call that
+/// fails or by a trap. What the host itself could not do, and what a person has to decide, stay what they are.
+fn after_denials(class: FailureClass, report: &TaskReport) -> FailureClass {
+    let is_kept = matches!(class, FailureClass::NeedsHuman | FailureClass::Ledger | FailureClass::Internal);
+    if report.denied_calls > 0 && !is_kept { FailureClass::Denied } else { class }
 }
 
 /// What an agent says is for people; the class follows from what the host saw of its calls.
@@ -126,6 +158,7 @@ mod tests {
             usage: Usage::default(),
             grants: vec![GrantUse { id: GrantId::from("g"), operation: "notify/messages.send".to_owned(), calls }],
             calls: results.iter().map(call).collect(),
+            denied_calls: 0,
             log: Vec::new(),
         }
     }
@@ -162,6 +195,18 @@ mod tests {
         assert_eq!(class(FailureKind::Permanent, &["budget"]), FailureClass::Limit);
         assert_eq!(class(FailureKind::Retryable, &[]), FailureClass::AgentFault);
         assert_eq!(class(FailureKind::NeedsHuman, &["denied"]), FailureClass::NeedsHuman);
+    }
+
+    #[test]
+    fn a_denial_cannot_be_hidden_behind_what_came_after_it() {
+        let class = |class, denied_calls| after_denials(class, &TaskReport { denied_calls, ..report(&["unavailable"], 1) });
+        for after in [FailureClass::Upstream, FailureClass::AgentFault, FailureClass::Limit, FailureClass::Planning] {
+            assert_eq!(class(after, 0), after);
+            assert_eq!(class(after, 1), FailureClass::Denied);
+        }
+        for kept in [FailureClass::NeedsHuman, FailureClass::Ledger, FailureClass::Internal] {
+            assert_eq!(class(kept, 1), kept);
+        }
     }
 
     #[test]

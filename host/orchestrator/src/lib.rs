@@ -38,7 +38,6 @@ mod report;
 mod schema;
 mod scope;
 mod stepper;
-mod validate;
 mod variables;
 mod yaml;
 

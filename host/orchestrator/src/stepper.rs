@@ -155,7 +155,7 @@ impl Stepper<'_> {
     /// Works out an attempt.
     fn order(&self, name: &StepPath, step: &CompiledStep, state: &StepState) -> Command {
         let agent = state.alternates.last().unwrap_or(&step.node.agent).clone();
-        let bound = bind::input(step, &agent, &self.variables).and_then(|input| Ok((input, bind::grants(step, &self.variables)?)));
+        let bound = bind::input(step, &self.variables).and_then(|input| Ok((input, bind::grants(step, &self.variables)?)));
         match bound {
             Err(cause) => failed(name, state, cause),
             Ok((input, wants)) => Command::RunTask(Box::new(TaskOrder {
@@ -231,10 +231,6 @@ impl Stepper<'_> {
 
 /// An attempt that could not even begin.
 fn failed(name: &StepPath, state: &StepState, cause: Cause) -> Command {
-    let class = match &cause {
-        Cause::Input { .. } => FailureClass::Planning,
-        _ => FailureClass::Expression,
-    };
-    let failure = Failure { class, cause, unrepeatable: None };
+    let failure = Failure { class: FailureClass::Expression, cause, unrepeatable: None };
     Command::Record(Event::AttemptFailed { step: name.clone(), attempt: state.attempts + 1, failure })
 }

@@ -17,7 +17,7 @@ use bailiwick_core::grant::Refusal;
 use bailiwick_core::ids::{IdempotencyKey, Seq};
 use bailiwick_core::limits::LimitKind;
 use bailiwick_core::policy::Decision;
-use bailiwick_core::record::{CallOutcome, Fields, RecordKind, Verdict};
+use bailiwick_core::record::{CallOutcome, Fields, Part, RecordKind, Verdict};
 use bailiwick_core::runner::{CallSummary, EndReason, Source};
 use bailiwick_core::signature::{Signature, WitType};
 use serde_json::{Map, Value, json};
@@ -124,7 +124,7 @@ async fn call(
         Ok(grant) => {
             let operation = &capability.operation;
             let once = operation.spec.effect != Effect::Read && operation.spec.dedupe != Some(Dedupe::None);
-            let args_bytes = json::size(&args);
+            let args_bytes = canonical::size(&args);
             Passage { capability, args, args_bytes, ordinal, grant, effect: once.then_some(ordinal), reserved: None, started }
         }
         Err(denial) => return deny(host, capability, &args, ordinal, &denial, fuel).map(Err),
@@ -260,14 +260,15 @@ fn deny(
         ..Fields::default()
     };
     host.denials = host.denials.saturating_add(1);
+    host.denied_calls = host.denied_calls.saturating_add(1);
     let kept = if host.denials > DENIALS_WITH_ARGS {
         None
-    } else if json::size(args) > DENIED_ARGS_KEPT {
-        Some(Arc::new(json!({ "bytes": json::size(args), "digest": canonical::digest(args) })))
+    } else if canonical::size(args) > DENIED_ARGS_KEPT {
+        Some(Arc::new(json!({ "bytes": canonical::size(args), "digest": canonical::digest(args) })))
     } else {
         Some(Arc::clone(args))
     };
-    let payload = kept.map(|args| vec![("args", args), ("detail", Arc::new(json!(denial.detail)))]);
+    let payload = kept.map(|args| vec![("args", args.into()), ("detail", json!(denial.detail).into())]);
     host.record(RecordKind::CallOutcome, fields.clone(), payload)?;
     if denial.is_security_event {
         host.record(RecordKind::SecurityEvent, Fields { reason: Some("call-outside-grant".into()), ..fields }, None)?;
@@ -324,7 +325,7 @@ async fn record_intent(host: &mut Host, passage: &Passage<'_>, fuel: u64) -> was
         fuel: Some(fuel),
         ..Fields::default()
     };
-    let seq = host.record(RecordKind::CallIntent, fields, Some(vec![("args", Arc::clone(&passage.args))]))?.unwrap_or(Seq(0));
+    let seq = host.record(RecordKind::CallIntent, fields, Some(vec![("args", Arc::clone(&passage.args).into())]))?.unwrap_or(Seq(0));
     host.in_flight = Some(InFlight { intent: seq, operation: Arc::clone(operation), ordinal: passage.ordinal });
     // INVARIANT: nothing that is not a read leaves the host before its intent is on disk.
     if operation.spec.effect != Effect::Read
@@ -407,15 +408,15 @@ fn conclude(
         duration_us: Some(micros(passage.started.elapsed())),
         ..Fields::default()
     };
-    let mut payload: Vec<(&'static str, Arc<Value>)> = Vec::new();
+    let mut payload: Vec<(&'static str, Part)> = Vec::new();
     let mut as_of = None;
     let mut is_foreign = false;
     let admitted = answer.and_then(|mut answer| {
         fields.outcome = Some(if answer.cached { CallOutcome::Cached } else { CallOutcome::Ok });
-        payload.extend(answer.prior.take().map(|prior| ("prior", Arc::new(prior))));
-        payload.extend(answer.version.take().map(|version| ("version", Arc::new(json!(version)))));
-        payload.extend(answer.as_of.as_ref().map(|as_of| ("as-of", Arc::new(json!(as_of)))));
-        payload.extend(operation.spec.undo.as_ref().map(|undo| ("undo", Arc::new(json!(undo)))));
+        payload.extend(answer.prior.take().map(|prior| ("prior", prior.into())));
+        payload.extend(answer.version.take().map(|version| ("version", json!(version).into())));
+        payload.extend(answer.as_of.as_ref().map(|as_of| ("as-of", json!(as_of).into())));
+        payload.extend(operation.spec.undo.as_ref().map(|undo| ("undo", json!(undo).into())));
         as_of = answer.as_of.take();
         // Before its bytes count: what is left of a budget would tell that something of somebody else exists.
         if !host.grants.get(passage.grant).is_some_and(|held| held.grant.owner_holds(operation, &answer.value)) {
@@ -434,7 +435,7 @@ fn conclude(
             Err(error)
         }
         Ok(admitted) => {
-            payload.push(("result", Arc::clone(&admitted.value)));
+            payload.push(("result", Arc::clone(&admitted.value).into()));
             if operation.spec.effect == Effect::Read && host.sources.len() < crate::host::CALLS_SHOWN {
                 host.sources.push(Source { operation: operation.short.to_string(), as_of });
             }
@@ -444,7 +445,7 @@ fn conclude(
             let unknown = matches!(error.guest, GuestError::Indeterminate(_));
             fields.outcome = Some(if unknown { CallOutcome::Indeterminate } else { CallOutcome::Error });
             fields.reason = Some(error.guest.case().into());
-            payload.push(("error", Arc::new(json!(error))));
+            payload.push(("error", json!(error).into()));
             give_back(host, passage, &error.guest);
             Err(error)
         }
@@ -455,7 +456,7 @@ fn conclude(
 
 /// Checks size, budget and type of an answer before anything else looks at it.
 fn admit(host: &Host, passage: &Passage<'_>, answer: ConnectorAnswer) -> Result<Admitted, CallError> {
-    let bytes = json::size(&answer.value);
+    let bytes = canonical::size(&answer.value);
     if bytes > host.limits.host_buffer.0 {
         return Err(CallError::bad_upstream(format!("the answer has {bytes} bytes, {} are allowed", host.limits.host_buffer)));
     }

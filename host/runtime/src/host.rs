@@ -11,7 +11,7 @@ use bailiwick_core::grant::Grant;
 use bailiwick_core::ids::{Digest, Seq};
 use bailiwick_core::limits::{LimitKind, Limits};
 use bailiwick_core::policy::{PolicyContext, PolicyEngine};
-use bailiwick_core::record::{CallOutcome, Draft, Fields, Payload, RecordContext, RecordKind, Recorder};
+use bailiwick_core::record::{CallOutcome, Draft, Fields, Part, Payload, RecordContext, RecordKind, Recorder};
 use bailiwick_core::runner::{CallSummary, EndReason, Source, Usage};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -44,7 +44,7 @@ impl Ended {
 /// A grant in the hands of a task.
 #[derive(Debug)]
 pub(crate) struct HeldGrant {
-    pub grant: Grant,
+    pub grant: Arc<Grant>,
     pub operation: Arc<Operation>,
     pub used: Arc<BudgetUse>,
     /// Calls under it that reached the connector.
@@ -91,6 +91,8 @@ pub(crate) struct Host {
     pub transcript: Vec<(Arc<str>, Value)>,
     /// Denials that have been recorded, for the bound on what a denied guest can write.
     pub denials: u32,
+    /// Calls that were denied, other than for a budget; for the task's report.
+    pub denied_calls: u64,
     /// The task's latest record, for waiting until the disk has caught up.
     latest: AtomicU64,
     /// When a call last let other tasks have the thread.
@@ -118,6 +120,7 @@ impl Host {
             printed: [Vec::new(), Vec::new()],
             transcript: Vec::new(),
             denials: 0,
+            denied_calls: 0,
             latest: AtomicU64::new(0),
             last_turn: Instant::now(),
             ticks: 0,
@@ -196,7 +199,7 @@ impl Host {
         &self,
         kind: RecordKind,
         fields: Fields,
-        payload: Option<Vec<(&'static str, Arc<Value>)>>,
+        payload: Option<Vec<(&'static str, Part)>>,
     ) -> wasmtime::Result<Option<Seq>> {
         let Some(scope) = &self.scope else { return Ok(None) };
         let payload = payload.map(|parts| Payload { subject: scope.origin.subject.clone(), parts });

@@ -1,11 +1,13 @@
 //! Installing a component: compile, link, let it describe itself, compare what it says with what it imports.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bailiwick_core::ids::{AgentName, Digest};
 use bailiwick_core::limits::{ByteCount, Limits, Span};
 use bailiwick_core::runner::AgentInfo;
 use bailiwick_core::suggest;
+use bailiwick_schema::Schema;
 use serde_json::Value;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 use wasmtime::{Engine, Store};
@@ -15,7 +17,6 @@ use crate::compile::CompileProblem;
 use crate::engine::FUEL_YIELD_INTERVAL;
 use crate::host::Host;
 use crate::link::{self, Linked, Routes};
-use crate::schema::Schema;
 use crate::task;
 
 /// Most bytes of a name, version or other word of a description.
@@ -73,12 +74,12 @@ pub enum InstallProblem {
 
 /// A component ready to run.
 pub(crate) struct Entry {
-    pub info: std::sync::Arc<AgentInfo>,
+    pub info: Arc<AgentInfo>,
     pub pre: InstancePre<Host>,
     pub run: ComponentExportIndex,
     pub slots: usize,
-    pub input: Schema,
-    pub output: Schema,
+    pub input: Arc<Schema>,
+    pub output: Arc<Schema>,
 }
 
 /// Links a compiled component, lets it describe itself and makes the second check: the description and the imports agree.
@@ -115,7 +116,7 @@ pub(crate) async fn prepare(
         ambient: linked.ambient,
         stubs: linked.stubs,
     };
-    Ok(Entry { info: std::sync::Arc::new(info), pre: linked.pre, run, slots, input, output })
+    Ok(Entry { info: Arc::new(info), pre: linked.pre, run, slots, input, output })
 }
 
 /// Lets the component describe itself in a sandbox where every capability answers `denied`.
@@ -220,6 +221,7 @@ fn check_words(description: &DescriptionOut) -> Result<(), InstallProblem> {
     one_of("risk-class", &description.risk_class, &["low", "medium", "high"])
 }
 
-fn schema(which: &str, text: &str) -> Result<(Value, Schema), InstallProblem> {
-    Schema::compile(text).map_err(|message| InstallProblem::Description(format!("{which} schema: {message}")))
+fn schema(which: &str, text: &str) -> Result<(Value, Arc<Schema>), InstallProblem> {
+    let read = Schema::read_of_agent(text).map(|(value, schema)| (value, Arc::new(schema)));
+    read.map_err(|message| InstallProblem::Description(format!("{which} schema: {message}")))
 }

@@ -180,18 +180,6 @@ fn fit<T: TryFrom<i128>>(n: i128, misfit: impl FnOnce() -> Misfit) -> Result<T, 
     T::try_from(n).map_err(|_| misfit())
 }
 
-/// Gives about the number of bytes of a value's canonical form, without writing it.
-pub(crate) fn size(value: &Value) -> u64 {
-    match value {
-        Value::Null => 4,
-        Value::Bool(_) => 5,
-        Value::Number(_) => 8,
-        Value::String(text) => text.len() as u64 + 2,
-        Value::Array(items) => items.iter().map(|item| size(item) + 1).sum::<u64>() + 2,
-        Value::Object(map) => map.iter().map(|(key, item)| key.len() as u64 + size(item) + 4).sum::<u64>() + 2,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

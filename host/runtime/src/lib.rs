@@ -7,6 +7,7 @@
 mod agent;
 mod ambient;
 mod cache;
+mod checks;
 pub mod compile;
 mod engine;
 #[cfg(feature = "floor")]
@@ -18,7 +19,6 @@ mod json;
 mod link;
 mod registry;
 mod sandbox;
-mod schema;
 mod task;
 mod types;
 

@@ -13,13 +13,14 @@ use bailiwick_core::grant::Grant;
 use bailiwick_core::ids::{AgentName, GrantId, RunId, StepPath};
 use bailiwick_core::limits::Limits;
 use bailiwick_core::policy::{Decision, PolicyContext, PolicyEngine};
-use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Recorder, Verdict};
-use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, FailureKind, GrantUse, TaskOutcome, TaskReport, TaskSpec, Usage};
+use bailiwick_core::record::{Draft, Fields, LedgerFailure, Part, Payload, RecordContext, RecordKind, Recorder, TaskStart, Verdict};
+use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, GrantUse, TaskOutcome, TaskReport, TaskSpec, Usage};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
 use crate::agent::TaskIn;
+use crate::checks::{Checks, OutOfTime};
 use crate::compile::CompileCommand;
 use crate::engine::{self, EngineSettings};
 use crate::host::{HeldGrant, Host, TaskScope, micros};
@@ -68,6 +69,7 @@ struct Shared {
     recorder: Arc<dyn Recorder>,
     policy: Arc<dyn PolicyEngine>,
     room: Semaphore,
+    checks: Checks,
     waiting: AtomicUsize,
     watcher: OnceLock<Watcher>,
     /// The engine's digest as it stands in every task's first record, made once.
@@ -105,6 +107,7 @@ impl Sandbox {
             recorder: parts.recorder,
             policy: parts.policy,
             room,
+            checks: Checks::default(),
             waiting: AtomicUsize::new(0),
             engine_on_record,
             latest_limits: ArcSwapOption::empty(),
@@ -168,11 +171,15 @@ impl AgentRunner for Sandbox {
 }
 
 fn not_run(reason: EndReason) -> TaskReport {
-    without_work(TaskOutcome::Ended(reason))
-}
-
-fn without_work(outcome: TaskOutcome) -> TaskReport {
-    TaskReport { outcome, component: None, usage: Usage::default(), grants: Vec::new(), calls: Vec::new(), log: Vec::new() }
+    TaskReport {
+        outcome: TaskOutcome::Ended(reason),
+        component: None,
+        usage: Usage::default(),
+        grants: Vec::new(),
+        calls: Vec::new(),
+        denied_calls: 0,
+        log: Vec::new(),
+    }
 }
 
 impl Shared {
@@ -180,8 +187,11 @@ impl Shared {
         let Some(entry) = self.registry.entry(&spec.agent) else {
             return not_run(EndReason::NoAgent(format!("no version of agent `{}` is active: install one", spec.agent)));
         };
-        if let Err(message) = entry.input.check(&spec.input) {
-            return without_work(TaskOutcome::Failed { kind: FailureKind::InvalidInput, message });
+        let deadline = Instant::now() + spec.limits.deadline.0;
+        match self.checks.check(&entry.input, &spec.input, deadline).await {
+            Ok(Ok(())) => {}
+            Ok(Err(message)) => return not_run(EndReason::InvalidInput(message)),
+            Err(OutOfTime) => return not_run(task::deadline_over(&spec.limits)),
         }
         let Some(_room) = self.wait_for_room().await else {
             return not_run(EndReason::Overloaded(format!("{WAITING_MOST} tasks wait already")));
@@ -192,7 +202,7 @@ impl Shared {
             Ok(host) => host,
             Err(reason) => return ending.end(not_run(reason)),
         };
-        let (host, outcome) = task::execute(&self.engine, &entry, host, input, started).await;
+        let (host, outcome) = task::execute(&self.engine, &self.checks, &entry, host, input, started).await;
         let transcript = self.record_transcript(&ending, &host);
         let mut report = report(&entry, host, outcome, started);
         if let Err(failure) = transcript {
@@ -265,15 +275,15 @@ impl Shared {
             agent_version: entry.info.version.clone(),
         };
         let input = Arc::clone(&spec.input);
-        let start = json!({ "seed": hex_of(&seed), "clock-ms": started_ms, "agent-version": entry.info.version });
+        let start = TaskStart { seed, clock_ms: started_ms, agent_version: entry.info.version.clone() };
         ending.record(
             RecordKind::TaskStarted,
             Fields::default(),
             vec![
-                ("input", input),
-                ("start", Arc::new(start)),
-                ("limits", self.limits_on_record(spec.limits)),
-                ("engine", Arc::clone(&self.engine_on_record)),
+                ("input", input.into()),
+                ("start", Part::Start(Box::new(start))),
+                ("limits", self.limits_on_record(spec.limits).into()),
+                ("engine", Arc::clone(&self.engine_on_record).into()),
             ],
         )?;
         let grants = spec
@@ -335,18 +345,17 @@ impl Shared {
         };
         match self.policy.at_issue(context, operation, &request) {
             Decision::Permit(permit) => {
-                let grant = Grant::issue(&permit, id.clone(), spec.id.clone(), request, expires_ms);
-                let data = serde_json::to_value(&grant).unwrap_or(Value::Null);
+                let grant = Arc::new(Grant::issue(&permit, id.clone(), spec.id.clone(), request, expires_ms));
                 ending.record(
                     RecordKind::GrantIssued,
                     fields(Verdict::Permit, permit.rules(), permit.policy_version().clone()),
-                    vec![("grant", Arc::new(data))],
+                    vec![("grant", Part::Grant(Arc::clone(&grant)))],
                 )?;
                 Ok(HeldGrant { grant, operation: Arc::clone(operation), used: Arc::clone(&wanted.used), calls: 0 })
             }
             Decision::Forbid { rules, policy_version, reason } => {
                 let request = serde_json::to_value(&request).unwrap_or(Value::Null);
-                let parts = vec![("request", Arc::new(request)), ("reason", Arc::new(json!(reason)))];
+                let parts = vec![("request", request.into()), ("reason", json!(reason).into())];
                 ending.record(RecordKind::GrantDenied, fields(Verdict::Forbid, &rules, policy_version), parts)?;
                 Err(EndReason::GrantDenied { operation: operation.short.to_string(), reason })
             }
@@ -358,7 +367,7 @@ impl Shared {
             return Ok(());
         }
         let lines: Vec<Value> = host.transcript.iter().map(|(name, note)| json!([name, note])).collect();
-        ending.append(RecordKind::TaskTranscript, Fields::default(), vec![("calls", Arc::new(Value::Array(lines)))])
+        ending.append(RecordKind::TaskTranscript, Fields::default(), vec![("calls", Value::Array(lines).into())])
     }
 }
 
@@ -375,6 +384,7 @@ fn report(entry: &Entry, mut host: Host, outcome: TaskOutcome, started: Instant)
         usage: host.usage,
         grants: grants.collect(),
         calls: std::mem::take(&mut host.calls),
+        denied_calls: host.denied_calls,
         log: std::mem::take(&mut host.log),
     }
 }
@@ -389,12 +399,12 @@ struct Ending {
 }
 
 impl Ending {
-    fn append(&self, kind: RecordKind, fields: Fields, parts: Vec<(&'static str, Arc<Value>)>) -> Result<(), LedgerFailure> {
+    fn append(&self, kind: RecordKind, fields: Fields, parts: Vec<(&'static str, Part)>) -> Result<(), LedgerFailure> {
         let payload = Some(Payload { subject: self.subject.clone(), parts });
         self.recorder.append(Draft { kind, context: Arc::clone(&self.context), fields, payload }).map(|_| ())
     }
 
-    fn record(&self, kind: RecordKind, fields: Fields, parts: Vec<(&'static str, Arc<Value>)>) -> Result<(), EndReason> {
+    fn record(&self, kind: RecordKind, fields: Fields, parts: Vec<(&'static str, Part)>) -> Result<(), EndReason> {
         self.append(kind, fields, parts).map_err(EndReason::Ledger)
     }
 
@@ -406,7 +416,7 @@ impl Ending {
             duration_us: Some(report.usage.time_us),
             ..Fields::default()
         };
-        let parts = vec![("outcome", Arc::new(json!(report.outcome))), ("usage", Arc::new(json!(report.usage)))];
+        let parts = vec![("outcome", Part::Outcome(Box::new(report.outcome.clone()))), ("usage", Part::Usage(Box::new(report.usage)))];
         if let Err(failure) = self.append(RecordKind::TaskEnded, fields, parts) {
             report.outcome = TaskOutcome::Ended(EndReason::Ledger(failure));
         }
@@ -433,6 +443,7 @@ fn word(outcome: &TaskOutcome) -> String {
         TaskOutcome::Failed { kind, .. } => json!(kind).as_str().unwrap_or("failed").to_owned(),
         TaskOutcome::Ended(EndReason::Limit { limit, .. }) => format!("limit-{limit}"),
         TaskOutcome::Ended(EndReason::Trap(_)) => "trap".to_owned(),
+        TaskOutcome::Ended(EndReason::InvalidInput(_)) => "invalid-input".to_owned(),
         TaskOutcome::Ended(EndReason::InvalidAnswer(_)) => "invalid-answer".to_owned(),
         TaskOutcome::Ended(EndReason::DeniedWithoutError(_)) => "denied-without-error".to_owned(),
         TaskOutcome::Ended(EndReason::GrantDenied { .. }) => "grant-denied".to_owned(),
@@ -441,8 +452,4 @@ fn word(outcome: &TaskOutcome) -> String {
         TaskOutcome::Ended(EndReason::Ledger(_)) => "ledger".to_owned(),
         TaskOutcome::Ended(EndReason::Internal(_)) => "internal".to_owned(),
     }
-}
-
-fn hex_of(bytes: &[u8; 32]) -> String {
-    bailiwick_core::ids::Digest::from_bytes(*bytes).to_hex()
 }

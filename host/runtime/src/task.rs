@@ -1,5 +1,6 @@
 //! One task: a fresh store built from grants and limits, the call, and what became of it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bailiwick_core::limits::{LimitKind, Limits};
@@ -8,6 +9,7 @@ use serde_json::Value;
 use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap};
 
 use crate::agent::{AnswerOut, FailureOut, RunResult, TaskIn};
+use crate::checks::{Checks, OutOfTime};
 use crate::engine::FUEL_YIELD_INTERVAL;
 use crate::host::{Ended, Host, clean};
 use crate::install::Entry;
@@ -27,7 +29,14 @@ pub(crate) fn arm(store: &mut Store<Host>, limits: &Limits) -> wasmtime::Result<
 }
 
 /// Runs an entry in a fresh store, until it answers or a limit ends it. Gives back what the host noted meanwhile.
-pub(crate) async fn execute(engine: &Engine, entry: &Entry, host: Host, task: TaskIn, started: Instant) -> (Host, TaskOutcome) {
+pub(crate) async fn execute(
+    engine: &Engine,
+    checks: &Checks,
+    entry: &Entry,
+    host: Host,
+    task: TaskIn,
+    started: Instant,
+) -> (Host, TaskOutcome) {
     let limits = host.limits;
     let mut store = Store::new(engine, host);
     let time_left = store.data().time_left();
@@ -40,9 +49,9 @@ pub(crate) async fn execute(engine: &Engine, entry: &Entry, host: Host, task: Ta
     host.finish_printing();
     host.usage.fuel = limits.fuel.saturating_sub(fuel_left);
     let outcome = match result {
-        Err(_) => ended(LimitKind::Deadline, format!("{} are over", limits.deadline)),
+        Err(_) => TaskOutcome::Ended(deadline_over(&limits)),
         Ok(Err(error)) => TaskOutcome::Ended(reason(&error, &limits)),
-        Ok(Ok(Ok(answer))) => accept(entry, &mut host, answer),
+        Ok(Ok(Ok(answer))) => accept(checks, entry, &mut host, answer).await,
         Ok(Ok(Err(failure))) => failed(failure, &limits),
     };
     (host, outcome)
@@ -55,13 +64,18 @@ async fn call(store: &mut Store<Host>, entry: &Entry, task: TaskIn, started: Ins
     Ok(run.call_async(&mut *store, (task,)).await?.0)
 }
 
+/// Says that a task has used up its time.
+pub(crate) fn deadline_over(limits: &Limits) -> EndReason {
+    EndReason::Limit { limit: LimitKind::Deadline, detail: format!("{} are over", limits.deadline) }
+}
+
 fn ended(limit: LimitKind, detail: String) -> TaskOutcome {
     TaskOutcome::Ended(EndReason::Limit { limit, detail })
 }
 
 /// Bounds and validates an answer before anyone sees it.
-fn accept(entry: &Entry, host: &mut Host, answer: AnswerOut) -> TaskOutcome {
-    let limits = &host.limits;
+async fn accept(checks: &Checks, entry: &Entry, host: &mut Host, answer: AnswerOut) -> TaskOutcome {
+    let limits = host.limits;
     let claimed: usize = answer.sources.iter().map(String::len).sum();
     let bytes = (answer.output.len() + claimed) as u64;
     if bytes > limits.output.0 {
@@ -71,12 +85,14 @@ fn accept(entry: &Entry, host: &mut Host, answer: AnswerOut) -> TaskOutcome {
     let Some(confidence) = answer.confidence.to_confidence() else {
         return invalid("its confidence is beyond 1000 per mille".to_owned());
     };
-    let output: Value = match serde_json::from_str(&answer.output) {
-        Ok(output) => output,
+    let output: Arc<Value> = match serde_json::from_str(&answer.output) {
+        Ok(output) => Arc::new(output),
         Err(error) => return invalid(format!("it is no JSON: {error}")),
     };
-    if let Err(message) = entry.output.check(&output) {
-        return invalid(message);
+    match checks.check(&entry.output, &output, Instant::now() + host.time_left()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(message)) => return invalid(message),
+        Err(OutOfTime) => return TaskOutcome::Ended(deadline_over(&host.limits)),
     }
     let claimed_sources = answer.sources.iter().take(SOURCES_KEPT).map(|source| clean(source)).collect();
     TaskOutcome::Answered(Answer { output, confidence, claimed_sources, sources: std::mem::take(&mut host.sources) })

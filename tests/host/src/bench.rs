@@ -170,7 +170,7 @@ impl Bench {
         draft = draft.limits(|limits| limits.deadline.0 = Duration::from_secs(5));
         let report = self.sandbox.run(draft.spec).await;
         let output = &answered(&report).context("a neighbour was harmed")?.output;
-        ensure!(*output == json!({"verified": true, "strength": "strong"}), "a neighbour answered {output}");
+        ensure!(**output == json!({"verified": true, "strength": "strong"}), "a neighbour answered {output}");
         Ok(report)
     }
 }

@@ -125,7 +125,7 @@ impl Recorder for MemoryRecorder {
         let mut records = self.records.lock();
         let seq = Seq(records.len() as u64);
         let payload = draft.payload.map_or(Value::Null, |payload| {
-            let parts = payload.parts.into_iter().map(|(name, value)| (name.to_owned(), Value::clone(&value)));
+            let parts = payload.parts.into_iter().map(|(name, value)| (name.to_owned(), value.to_value().unwrap_or_default().into_owned()));
             let subject = ("subject".to_owned(), Value::from(payload.subject.map(|subject| subject.to_string())));
             Value::Object(parts.chain([subject]).collect())
         });

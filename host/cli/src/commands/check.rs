@@ -6,6 +6,7 @@ use std::path::Path;
 use bailiwick_core::ids::AgentName;
 use bailiwick_ledger::{OpenProblem, Reader};
 use bailiwick_orchestrator::CheckedWorkflow;
+use bailiwick_schema::Schema;
 use serde_json::json;
 
 use crate::args::CheckArgs;
@@ -134,16 +135,7 @@ fn input_problem(project: &Project, workflow: &CheckedWorkflow) -> Option<Diagno
         Ok(input) => input,
         Err(fault) => return fault.diagnoses.into_iter().next(),
     };
-    // As a run does it: formats count, and patterns are linear in time.
-    let options = jsonschema::options().should_validate_formats(true).with_pattern_options(jsonschema::PatternOptions::regex());
-    let message = match options.build(&workflow.plan().input_schema) {
-        Ok(validator) => {
-            let error = validator.iter_errors(&input).next()?;
-            let field = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
-            if field.is_empty() { error.to_string() } else { format!("field `{field}`: {error}") }
-        }
-        Err(error) => error.to_string(),
-    };
+    let message = Schema::of_operator(&workflow.plan().input_schema).and_then(|schema| schema.check(&input)).err()?;
     Some(Diagnosis::new(format!("the input does not fit its schema: {message}")).in_file(&source))
 }
 

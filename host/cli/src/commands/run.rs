@@ -109,7 +109,7 @@ impl Observer for Forward {
         let event = match event {
             Event::StepAnswered { step, attempt, answer } => {
                 let answer =
-                    Answer { output: Value::Null, confidence: answer.confidence, claimed_sources: Vec::new(), sources: Vec::new() };
+                    Answer { output: Arc::default(), confidence: answer.confidence, claimed_sources: Vec::new(), sources: Vec::new() };
                 Event::StepAnswered { step: step.clone(), attempt: *attempt, answer }
             }
             other => other.clone(),

@@ -48,7 +48,7 @@ fn started(plan: &Plan) -> Event {
 fn answer() -> Answer {
     let source = |as_of: &str| Source { operation: "crm/customers.get".to_owned(), as_of: Some(as_of.to_owned()) };
     Answer {
-        output: json!({"ok": true}),
+        output: json!({"ok": true}).into(),
         confidence: Confidence::PerMille(900),
         claimed_sources: Vec::new(),
         sources: vec![source("2026-11-20T10:00:01Z"), source("2026-11-20T10:00:00Z")],

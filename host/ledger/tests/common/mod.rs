@@ -55,7 +55,7 @@ pub fn event(context: &Arc<RecordContext>, name: &str) -> Draft {
 }
 
 pub fn about(subject: Option<&str>, value: Value) -> Payload {
-    Payload { subject: subject.map(Into::into), parts: vec![("event", Arc::new(value))] }
+    Payload { subject: subject.map(Into::into), parts: vec![("event", value.into())] }
 }
 
 pub fn intent(context: &Arc<RecordContext>, subject: &str) -> Draft {

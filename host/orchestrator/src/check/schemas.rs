@@ -1,13 +1,13 @@
 //! Schemas: the input's, and what of any schema belongs into a plan.
 
 use bailiwick_expr::Type;
+use bailiwick_schema::Schema;
 use serde_json::Value;
 
 use super::Known;
 use crate::diagnostic::Problems;
 use crate::file::SchemaFile;
 use crate::reader;
-use crate::validate::Schema;
 
 /// Longest path of a schema file, in bytes.
 const MAX_PATH_BYTES: usize = 256;
@@ -33,7 +33,7 @@ pub(crate) fn input(problems: &mut Problems, file: &SchemaFile<'_>, known: &Know
         }
     };
     let schema = without_annotations(schema);
-    if let Err(error) = Schema::compile(&schema) {
+    if let Err(error) = Schema::of_operator(&schema) {
         problems.error(span, format!("{what} is no JSON schema: {error}"), None);
         return None;
     }

@@ -9,6 +9,7 @@ use bailiwick_core::plan::{AgentNode, Edge, GrantTemplate, OnError};
 use bailiwick_core::runner::AgentInfo;
 use bailiwick_core::suggest;
 use bailiwick_expr::{Mention, Template, Type};
+use bailiwick_schema::Schema;
 use serde_json::{Value, json};
 
 use super::Known;
@@ -19,7 +20,6 @@ use crate::diagnostic::Problems;
 use crate::file::{OnErrorFile, OnErrorKind, StepFile, WorkflowFile};
 use crate::reader::Spanned;
 use crate::scope::{self, Scope, View};
-use crate::validate::Schema;
 use crate::yaml::Node;
 
 /// A step whose agent and stand-ins are known.
@@ -77,7 +77,7 @@ fn find_agent(problems: &mut Problems, name: &Spanned<String>, known: &Known<'_>
         (schemas::without_annotations(info.input_schema.clone()), schemas::without_annotations(info.output_schema.clone()));
     let mut read = |schema: &Value, what: &str| {
         let problem = Type::from_schema(schema).map_err(|error| error.to_string());
-        let ty = problem.and_then(|ty| Schema::compile(schema).map(|_| ty));
+        let ty = problem.and_then(|ty| Schema::of_agent(schema).map(|_| ty));
         ty.map_err(|error| {
             let message = format!("the {what} schema of agent `{}` {} cannot be used: {error}", name.value, info.version);
             problems.error(&name.span, message, format!("ask its owner: {}", info.owner));
@@ -254,7 +254,7 @@ fn check_with(
 fn check_literal(problems: &mut Problems, step: &ResolvedStep<'_, '_>, template: &Template, agent: &Agent) {
     if let (Template::Literal(value), Some(node)) = (template, step.file.with)
         && agent.input.admits(value)
-        && let Ok(schema) = Schema::compile(&agent.input_schema)
+        && let Ok(schema) = Schema::of_agent(&agent.input_schema)
         && let Err(error) = schema.check(value)
     {
         problems.error(&node.span, format!("`with` does not fit what agent `{}` takes: {error}", agent.info.name), None);

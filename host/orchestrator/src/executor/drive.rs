@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::trace::Trace;
 use super::{Observer, Orchestrator, RunRequest};
+use crate::compiled::CompiledStep;
 use crate::failure;
 use crate::report::{self, RunReport};
 use crate::stepper::{self, Command, TaskOrder};
@@ -39,8 +40,15 @@ pub(crate) struct Drive {
 
 /// What comes back from outside.
 enum Finished {
-    Task { step: StepPath, report: Box<TaskReport> },
-    Timer { step: StepPath },
+    /// `fits` says whether the answer fits what the workflow was checked with.
+    Task {
+        step: StepPath,
+        report: Box<TaskReport>,
+        fits: Result<(), String>,
+    },
+    Timer {
+        step: StepPath,
+    },
 }
 
 /// Why a run cannot go on.
@@ -153,12 +161,17 @@ impl Drive {
         let event = Event::TaskStarted { step: order.step.clone(), attempt: order.attempt, task: task.clone(), agent: order.agent.clone() };
         // The task exists in the ledger before it exists.
         self.happen(event, None).await?;
+        let output = Arc::clone(&self.compiled(&order.step)?.output);
         let spec = self.spec(order, task);
         let step = spec.step.clone();
         let runner = Arc::clone(&self.orchestrator.runner);
         let handle = self.work.spawn({
             let step = step.clone();
-            async move { Finished::Task { step, report: Box::new(runner.run(spec).await) } }
+            async move {
+                let report = Box::new(runner.run(spec).await);
+                let fits = failure::fits(&output, &report).await;
+                Finished::Task { step, report, fits }
+            }
         });
         self.tasks.insert(handle.id(), step);
         Ok(())
@@ -184,6 +197,11 @@ impl Drive {
         }
     }
 
+    fn compiled(&self, step: &StepPath) -> Result<&CompiledStep, Broken> {
+        let found = self.request.workflow.compiled().steps.get(step);
+        found.ok_or_else(|| Broken::Internal(format!("the plan has no step `{step}`")))
+    }
+
     /// Waits for a task or a timer.
     async fn wait(&mut self) -> Result<(), Broken> {
         let finished = match self.work.join_next_with_id().await {
@@ -194,26 +212,26 @@ impl Drive {
             }
             Some(Err(error)) => match self.tasks.remove(&error.id()) {
                 None => return Err(Broken::Internal(format!("a timer ended: {error}"))),
-                Some(step) => Finished::Task { step, report: Box::new(crashed(&error)) },
+                Some(step) => Finished::Task { step, report: Box::new(crashed(&error)), fits: Ok(()) },
             },
         };
         match finished {
             Finished::Timer { step } => self.happen(Event::RetryDue { step }, None).await,
-            Finished::Task { step, report } => self.ended(step, *report).await,
+            Finished::Task { step, report, fits } => self.ended(step, *report, fits).await,
         }
     }
 
-    async fn ended(&mut self, step: StepPath, report: TaskReport) -> Result<(), Broken> {
+    async fn ended(&mut self, step: StepPath, report: TaskReport, fits: Result<(), String>) -> Result<(), Broken> {
         if let TaskOutcome::Ended(EndReason::Ledger(failure)) = &report.outcome {
             let failure = failure.clone();
             self.trace.keep(self.began.elapsed(), &step, report);
             return Err(Broken::Ledger(failure));
         }
-        let attempt = self.state.step(&step).map_or(0, |state| state.attempts);
-        let Some(compiled) = self.request.workflow.compiled().steps.get(&step) else {
-            return Err(Broken::Internal(format!("the plan has no step `{step}`")));
-        };
-        let event = match failure::judge(compiled, &report) {
+        let compiled = self.compiled(&step)?;
+        let state = self.state.step(&step);
+        let attempt = state.map_or(0, |state| state.attempts);
+        let agent = state.and_then(|state| state.agent.as_ref()).unwrap_or(&compiled.node.agent);
+        let event = match failure::judge(compiled, agent, &report, fits) {
             Ok(answer) => Event::StepAnswered { step: step.clone(), attempt, answer },
             Err(failure) => Event::AttemptFailed { step: step.clone(), attempt, failure },
         };
@@ -281,7 +299,7 @@ impl Drive {
         part: &'static str,
         value: Value,
     ) -> Result<Seq, LedgerFailure> {
-        let payload = Payload { subject: self.subject.clone(), parts: vec![(part, Arc::new(value))] };
+        let payload = Payload { subject: self.subject.clone(), parts: vec![(part, value.into())] };
         self.orchestrator.recorder.append(Draft { kind, context: Arc::new(context), fields, payload: Some(payload) })
     }
 }
@@ -294,6 +312,7 @@ fn crashed(error: &tokio::task::JoinError) -> TaskReport {
         usage: Usage::default(),
         grants: Vec::new(),
         calls: Vec::new(),
+        denied_calls: 0,
         log: Vec::new(),
     }
 }

@@ -132,6 +132,7 @@ mod tests {
                 usage: Usage { time_us: end - start, disk_us: 3, setup_us: 2, ..Usage::default() },
                 grants: Vec::new(),
                 calls: Vec::new(),
+                denied_calls: 0,
                 log: Vec::new(),
             }),
         };

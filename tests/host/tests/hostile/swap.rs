@@ -45,7 +45,7 @@ async fn swap_one() -> Result<()> {
     gate.add_permits(3);
     for task in running {
         let report = task.await?;
-        ensure!(answered(&report)?.output == json!({"results": ["ok"], "count": 0, "text": "one"}), "{:?}", report.outcome);
+        ensure!(*answered(&report)?.output == json!({"results": ["ok"], "count": 0, "text": "one"}), "{:?}", report.outcome);
         ensure!(report.component == Some((Digest::of(&artifacts::SWAP_ONE.bytes()?), "1.0.0".to_owned())), "{:?}", report.component);
     }
     ensure!(old.upgrade().is_none(), "the old version is not freed after its last task");

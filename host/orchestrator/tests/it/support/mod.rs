@@ -18,6 +18,7 @@ use bailiwick_core::runner::{
 };
 use bailiwick_core::{AgentRunner, BoxFuture, Recorder};
 use bailiwick_orchestrator::{CheckedWorkflow, Known, Refused, load};
+use bailiwick_schema::Schema;
 use serde_json::{Value, json};
 
 /// What an agent does in one attempt.
@@ -124,6 +125,10 @@ impl AgentRunner for FakeRunner {
             let running = alive.0.fetch_add(1, Ordering::SeqCst) + 1;
             self.most_running.fetch_max(running, Ordering::SeqCst);
             let agent = &self.agents[&task.agent];
+            if let Err(message) = Schema::of_agent(&agent.info.input_schema).unwrap().check(&task.input) {
+                self.started.lock().unwrap().push(task.clone());
+                return report(&task, agent, TaskOutcome::Ended(EndReason::InvalidInput(message)), Duration::ZERO, &[]);
+            }
             let act = {
                 let mut acts = agent.acts.lock().unwrap();
                 if acts.len() > 1 { acts.pop_front().unwrap() } else { acts.front().cloned().unwrap() }
@@ -146,7 +151,7 @@ impl AgentRunner for FakeRunner {
 
 fn answered(output: Value, confidence: Confidence) -> Answer {
     let source = Source { operation: "crm/customers.get".to_owned(), as_of: Some("2026-11-20T10:00:00Z".to_owned()) };
-    Answer { output, confidence, claimed_sources: Vec::new(), sources: vec![source] }
+    Answer { output: Arc::new(output), confidence, claimed_sources: Vec::new(), sources: vec![source] }
 }
 
 fn report(task: &TaskSpec, agent: &Agent, outcome: TaskOutcome, time: Duration, calls: &[(&str, &str)]) -> TaskReport {
@@ -168,6 +173,7 @@ fn report(task: &TaskSpec, agent: &Agent, outcome: TaskOutcome, time: Duration, 
         usage: Usage { time_us: time.as_micros() as u64, ..Usage::default() },
         grants: grants.collect(),
         calls: calls.iter().map(call).collect(),
+        denied_calls: calls.iter().filter(|(_, result)| *result == "denied").count() as u64,
         log: Vec::new(),
     }
 }
@@ -187,7 +193,9 @@ impl Kept {
     pub fn events(&self) -> Vec<Event> {
         let drafts = self.drafts.lock().unwrap();
         let events = drafts.iter().filter(|draft| draft.kind == RecordKind::RunEvent);
-        events.map(|draft| serde_json::from_value(draft.payload.as_ref().unwrap().parts[0].1.as_ref().clone()).unwrap()).collect()
+        events
+            .map(|draft| serde_json::from_value(draft.payload.as_ref().unwrap().parts[0].1.to_value().unwrap().into_owned()).unwrap())
+            .collect()
     }
 
     pub fn names(&self) -> Vec<String> {
