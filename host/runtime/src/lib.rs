@@ -20,6 +20,7 @@ mod link;
 mod registry;
 mod sandbox;
 mod task;
+mod turns;
 mod types;
 
 pub use compile::{CompileCommand, CompileProblem};

@@ -13,6 +13,7 @@ use crate::checks::{Checks, OutOfTime};
 use crate::engine::FUEL_YIELD_INTERVAL;
 use crate::host::{Ended, Host, clean};
 use crate::install::Entry;
+use crate::turns::InTurns;
 
 /// Handles of host resources that a guest may hold at the same time.
 const HANDLES_MOST: usize = 1_000;
@@ -41,7 +42,10 @@ pub(crate) async fn execute(
     let mut store = Store::new(engine, host);
     let time_left = store.data().time_left();
     let result = match arm(&mut store, &limits).and_then(|()| store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL))) {
-        Ok(()) => tokio::time::timeout(time_left, call(&mut store, entry, task, started)).await,
+        Ok(()) => {
+            let call = std::pin::pin!(call(&mut store, entry, task, started));
+            tokio::time::timeout(time_left, InTurns::new(call)).await
+        }
         Err(error) => Ok(Err(error)),
     };
     let fuel_left = store.get_fuel().unwrap_or(0);
