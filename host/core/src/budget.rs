@@ -110,6 +110,11 @@ impl BudgetUse {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// Bytes of arguments counted.
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Ordering::Relaxed)
+    }
+
     /// Bytes left for results.
     pub fn bytes_in_left(&self, budgets: &Budgets) -> u64 {
         budgets.bytes_in.0.saturating_sub(self.bytes_in.load(Ordering::Relaxed))
@@ -137,7 +142,7 @@ mod tests {
         let used = BudgetUse::default();
         assert_eq!(kept(used.reserve(&BUDGETS, 4, None)), Ok(()));
         assert_eq!(kept(used.reserve(&BUDGETS, 7, None)), Err(BudgetKind::BytesOut));
-        assert_eq!(used.calls(), 1);
+        assert_eq!((used.calls(), used.bytes_out()), (1, 4));
         assert_eq!(kept(used.reserve(&BUDGETS, 6, None)), Ok(()));
         assert_eq!(kept(used.reserve(&BUDGETS, 0, None)), Err(BudgetKind::Calls));
         assert_eq!(used.receive(&BUDGETS, 5), Ok(()));

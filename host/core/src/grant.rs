@@ -116,7 +116,13 @@ pub struct Grant {
     #[serde(flatten)]
     scope: GrantRequest,
     expires_ms: u64,
-    policy_version: PolicyVersion,
+    /// In a record it is the policy version that permitted.
+    #[serde(rename = "policy-version", serialize_with = "version_of")]
+    permit: Permit,
+}
+
+fn version_of<S: serde::Serializer>(permit: &Permit, serializer: S) -> Result<S::Ok, S::Error> {
+    permit.policy_version().serialize(serializer)
 }
 
 /// Why a call is outside a grant. For the ledger; the guest sees an opaque reference.
@@ -146,7 +152,7 @@ pub enum Refusal {
 impl Grant {
     /// Makes a grant from a permit.
     pub fn issue(permit: &Permit, id: GrantId, task: TaskId, request: GrantRequest, expires_ms: u64) -> Self {
-        Self { id, parent: None, task, scope: request, expires_ms, policy_version: permit.policy_version().clone() }
+        Self { id, parent: None, task, scope: request, expires_ms, permit: permit.clone() }
     }
 
     /// Makes a grant for another task out of this one. What is wider than this grant is refused.
@@ -182,7 +188,14 @@ impl Grant {
             // mentions; to stay simple and closed, the child has to mention every path of its parent.
             return Err("conditions");
         }
-        Ok(Self { id, parent: Some(self.id.clone()), task, scope: request, expires_ms, policy_version: self.policy_version.clone() })
+        // The policy said nothing of the other task's agent yet: without a note the engine decides at its first call.
+        let permit = self.permit.without_note();
+        Ok(Self { id, parent: Some(self.id.clone()), task, scope: request, expires_ms, permit })
+    }
+
+    /// Puts the grant on a permit of the policy that is in force now. What it gives stays the same.
+    pub fn renew(&mut self, permit: Permit) {
+        self.permit = permit;
     }
 
     /// Gives the id.
@@ -202,7 +215,12 @@ impl Grant {
 
     /// Gives the policy version that permitted it.
     pub fn policy_version(&self) -> &PolicyVersion {
-        &self.policy_version
+        self.permit.policy_version()
+    }
+
+    /// Gives the permit that it rests on.
+    pub fn permit(&self) -> &Permit {
+        &self.permit
     }
 
     /// Checks arguments against the conditions.

@@ -5,6 +5,7 @@
 //! [`Connector`] and [`Recorder`], let the orchestrator, the sandbox and the outside world meet without knowing
 //! each other.
 
+pub mod act;
 pub mod budget;
 pub mod canonical;
 pub mod capability;

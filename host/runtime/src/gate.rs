@@ -16,7 +16,7 @@ use bailiwick_core::error::{CallError, GuestError};
 use bailiwick_core::grant::Refusal;
 use bailiwick_core::ids::{IdempotencyKey, Seq};
 use bailiwick_core::limits::LimitKind;
-use bailiwick_core::policy::Decision;
+use bailiwick_core::policy::{CallFacts, Decision};
 use bailiwick_core::record::{CallOutcome, Fields, Part, RecordKind, Verdict};
 use bailiwick_core::runner::{CallSummary, EndReason, Source};
 use bailiwick_core::signature::{Signature, WitType};
@@ -192,18 +192,25 @@ struct Denial {
 }
 
 /// Finds the grant under which the call is permitted.
-fn check(host: &Host, capability: &Capability, args: &Value) -> Result<usize, Denial> {
+fn check(host: &mut Host, capability: &Capability, args: &Value) -> Result<usize, Denial> {
     let operation = &capability.operation;
     let Some(scope) = &host.scope else {
         return Err(Denial { rule: "no-task".into(), detail: String::new(), is_security_event: false, grant: None });
     };
     let now_ms = scope.started_ms + u64::try_from(scope.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut refused: Option<(usize, Refusal)> = None;
+    let mut found = None;
     for (index, held) in host.grants.iter().enumerate().filter(|(_, held)| held.operation.id == operation.id) {
         match held.grant.check_arguments(operation, args, now_ms) {
-            Ok(()) => return check_policy(host, operation, index, args).map(|()| index),
+            Ok(()) => {
+                found = Some(index);
+                break;
+            }
             Err(refusal) => refused = refused.or(Some((index, refusal))),
         }
+    }
+    if let Some(index) = found {
+        return check_policy(host, operation, index, args).map(|()| index);
     }
     Err(match refused {
         None => Denial {
@@ -221,19 +228,20 @@ fn check(host: &Host, capability: &Capability, args: &Value) -> Result<usize, De
     })
 }
 
-/// Asks the policy where its version changed since the grant was issued, or where a rule reads arguments.
-fn check_policy(host: &Host, operation: &Operation, index: usize, args: &Value) -> Result<(), Denial> {
-    let (Some(scope), Some(held)) = (&host.scope, host.grants.get(index)) else { return Ok(()) };
-    let forbidden = |decision: Decision| match decision {
-        Decision::Permit(_) => Ok(()),
-        Decision::Forbid { rules, reason, .. } => {
+/// Asks the policy where it, or a freeze, changed since the grant was issued, or where a rule reads something of the call.
+fn check_policy(host: &mut Host, operation: &Operation, index: usize, args: &Value) -> Result<(), Denial> {
+    let (Some(scope), Some(held)) = (&host.scope, host.grants.get_mut(index)) else { return Ok(()) };
+    let facts = CallFacts { args, labels: &scope.labels, calls: held.used.calls(), bytes_out: held.used.bytes_out() };
+    match scope.policy.at_call(&scope.policy_context, operation, &held.grant, &facts) {
+        None => Ok(()),
+        Some(Decision::Permit(permit)) => {
+            Arc::make_mut(&mut held.grant).renew(permit);
+            Ok(())
+        }
+        Some(Decision::Forbid { rules, reason, .. }) => {
             Err(Denial { rule: rules.join(", ").into(), detail: reason, is_security_event: true, grant: Some(index) })
         }
-    };
-    if scope.policy.version() != *held.grant.policy_version() {
-        forbidden(scope.policy.at_issue(&scope.policy_context, operation, held.grant.scope()))?;
     }
-    scope.policy.at_call(&scope.policy_context, operation, &held.grant, args).map_or(Ok(()), forbidden)
 }
 
 /// Records a denial; the guest learns only a reference.

@@ -1,11 +1,12 @@
 //! What the host keeps beside a guest: the state of one store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bailiwick_core::budget::BudgetUse;
-use bailiwick_core::capability::Operation;
+use bailiwick_core::capability::{Label, Operation};
 use bailiwick_core::connector::CallOrigin;
 use bailiwick_core::grant::Grant;
 use bailiwick_core::ids::{Digest, Seq};
@@ -60,6 +61,8 @@ pub(crate) struct TaskScope {
     pub recorder: Arc<dyn Recorder>,
     pub policy: Arc<dyn PolicyEngine>,
     pub policy_context: PolicyContext,
+    /// Labels of what the task has read. Empty until labels are kept.
+    pub labels: BTreeSet<Label>,
     pub seed: [u8; 32],
     /// Milliseconds since 1970 when the task started.
     pub started_ms: u64,

@@ -1,5 +1,6 @@
 //! The sandbox: what runs tasks.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,7 +13,7 @@ use bailiwick_core::connector::CallOrigin;
 use bailiwick_core::grant::Grant;
 use bailiwick_core::ids::{AgentName, GrantId, RunId, StepPath};
 use bailiwick_core::limits::Limits;
-use bailiwick_core::policy::{Decision, PolicyContext, PolicyEngine};
+use bailiwick_core::policy::{AgentFacts, Decision, PolicyContext, PolicyEngine};
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Part, Payload, RecordContext, RecordKind, Recorder, TaskStart, Verdict};
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, GrantUse, TaskOutcome, TaskReport, TaskSpec, Usage};
 use serde_json::{Value, json};
@@ -271,8 +272,16 @@ impl Shared {
             workflow: spec.workflow.clone(),
             run: spec.run.clone(),
             step: spec.step.clone(),
-            agent: spec.agent.clone(),
-            agent_version: entry.info.version.clone(),
+            attempt: spec.attempt,
+            agent: Arc::new(AgentFacts {
+                name: spec.agent.clone(),
+                version: entry.info.version.clone(),
+                tier: 0,
+                data_level: entry.info.data_level.clone(),
+                risk_class: entry.info.risk_class.clone(),
+            }),
+            subject: spec.subject.clone(),
+            run_input: None,
         };
         let input = Arc::clone(&spec.input);
         let start = TaskStart { seed, clock_ms: started_ms, agent_version: entry.info.version.clone() };
@@ -305,6 +314,7 @@ impl Shared {
             recorder: Arc::clone(&self.recorder),
             policy: Arc::clone(&self.policy),
             policy_context,
+            labels: BTreeSet::new(),
             seed,
             started_ms,
             started,

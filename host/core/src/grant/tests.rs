@@ -111,3 +111,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_narrowed_grant_has_no_note_of_its_parent_and_a_renewed_one_names_the_new_version() {
+    let Decision::Permit(permit) = StepRule.permit_for_tests() else { panic!("the step rule permits") };
+    let request = GrantRequest { delegable: true, ..request(&[("id", Condition::Any)]) };
+    let mut parent = Grant::issue(&permit.with_note(std::sync::Arc::new(1_u8)), "p".into(), "t1".into(), request.clone(), 1_000);
+    let child = parent.narrow("c".into(), "t2".into(), request, 1_000).unwrap();
+    assert_eq!((parent.permit().note::<u8>(), child.permit().note::<u8>()), (Some(&1), None));
+    assert_eq!(serde_json::to_value(&parent).unwrap()["policy-version"], StepRule::VERSION);
+    let Decision::Permit(other) = Decision::permit(Vec::new(), "2".into()) else { panic!("it is a permit") };
+    parent.renew(other);
+    assert_eq!(parent.policy_version().as_str(), "2");
+}

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use bailiwick_core::AgentRunner as _;
+use bailiwick_core::act::Act;
 use bailiwick_core::capability::Operation;
 use bailiwick_core::grant::{Condition, Grant, GrantRequest};
 use bailiwick_core::ids::PolicyVersion;
 use bailiwick_core::limits::ByteCount;
-use bailiwick_core::policy::{Decision, PolicyContext, PolicyEngine, StepRule};
+use bailiwick_core::policy::{ActDecision, CallFacts, Decision, Opening, PolicyContext, PolicyEngine, Requester, StepRule};
 use bailiwick_core::record::{CallOutcome, RecordKind, Verdict};
 use bailiwick_core::runner::EndReason;
 use bailiwick_test_artifacts::{self as artifacts, Artifact, assert_every_grants};
 use bailiwick_test_host::upstream::{CUSTOMER, ORDER};
 use bailiwick_test_host::{Bench, Kept, Settings, answered, ended};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{bench, settings};
 
@@ -229,8 +230,20 @@ impl PolicyEngine for Changing {
         }
     }
 
-    fn at_call(&self, _: &PolicyContext, _: &Operation, _: &Grant, _: &Value) -> Option<Decision> {
-        None
+    fn at_call(&self, context: &PolicyContext, operation: &Operation, grant: &Grant, _: &CallFacts<'_>) -> Option<Decision> {
+        (self.version() != *grant.policy_version()).then(|| self.at_issue(context, operation, grant.scope()))
+    }
+
+    fn at_open(&self, requester: &Requester, opening: &Opening<'_>) -> Decision {
+        StepRule.at_open(requester, opening)
+    }
+
+    fn at_undo(&self, context: &PolicyContext, operation: &Operation) -> Decision {
+        StepRule.at_undo(context, operation)
+    }
+
+    fn administer(&self, requester: &Requester, act: &Act) -> ActDecision {
+        StepRule.administer(requester, act)
     }
 }
 
