@@ -13,7 +13,7 @@ use crate::checks::{Checks, OutOfTime};
 use crate::engine::FUEL_YIELD_INTERVAL;
 use crate::host::{Ended, Host, clean};
 use crate::install::Entry;
-use crate::turns::InTurns;
+use crate::turns::{InTurns, Overdue};
 
 /// Handles of host resources that a guest may hold at the same time.
 const HANDLES_MOST: usize = 1_000;
@@ -44,7 +44,8 @@ pub(crate) async fn execute(
     let result = match arm(&mut store, &limits).and_then(|()| store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL))) {
         Ok(()) => {
             let call = std::pin::pin!(call(&mut store, entry, task, started));
-            tokio::time::timeout(time_left, InTurns::new(call)).await
+            let deadline = Instant::now() + time_left;
+            tokio::time::timeout_at(deadline.into(), InTurns::new(call, deadline)).await.unwrap_or(Err(Overdue))
         }
         Err(error) => Ok(Err(error)),
     };
@@ -53,7 +54,7 @@ pub(crate) async fn execute(
     host.finish_printing();
     host.usage.fuel = limits.fuel.saturating_sub(fuel_left);
     let outcome = match result {
-        Err(_) => TaskOutcome::Ended(deadline_over(&limits)),
+        Err(Overdue) => TaskOutcome::Ended(deadline_over(&limits)),
         Ok(Err(error)) => TaskOutcome::Ended(reason(&error, &limits)),
         Ok(Ok(Ok(answer))) => accept(checks, entry, &mut host, answer).await,
         Ok(Ok(Err(failure))) => failed(failure, &limits),

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -13,10 +14,18 @@ use parking_lot::Mutex;
 /// a lone endless loop then went to and fro between two threads at every yield, and kept two processors busy where it has a right to one.
 /// Whatever else ran there (the timers of the I/O runtime) waited for a turn of several milliseconds. A yield by
 /// [`tokio::task::yield_now`] lets other work of the thread go first and wakes nobody.
+///
+/// At each yield the clock is looked at, and after the deadline the inner future is not polled again: a timer alone would be fired by another
+/// thread, which may have to wait for the processor that the guest keeps. It does not replace a timer: a future that waits is not polled.
 pub(crate) struct InTurns<'f, F> {
     inner: Pin<&'f mut F>,
     bell: Arc<Bell>,
+    deadline: Instant,
 }
+
+/// The future yielded at its deadline.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Overdue;
 
 /// What the inner future wakes.
 #[derive(Default)]
@@ -45,15 +54,15 @@ impl Wake for Bell {
 
 impl<'f, F: Future> InTurns<'f, F> {
     /// Wraps a future.
-    pub(crate) fn new(inner: Pin<&'f mut F>) -> Self {
-        Self { inner, bell: Arc::default() }
+    pub(crate) fn new(inner: Pin<&'f mut F>, deadline: Instant) -> Self {
+        Self { inner, bell: Arc::default(), deadline }
     }
 }
 
 impl<F: Future> Future for InTurns<'_, F> {
-    type Output = F::Output;
+    type Output = Result<F::Output, Overdue>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let bell = Arc::clone(&self.bell);
         {
             let mut outer = bell.outer.lock();
@@ -67,10 +76,13 @@ impl<F: Future> Future for InTurns<'_, F> {
         let polled = self.inner.as_mut().poll(&mut Context::from_waker(&waker));
         bell.is_polling.store(false, Ordering::SeqCst);
         if polled.is_pending() && bell.rang.load(Ordering::SeqCst) {
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(Err(Overdue));
+            }
             // Its first poll has the task woken after everything else that is ready; the rest of it is never needed.
             let _ = std::pin::pin!(tokio::task::yield_now()).poll(cx);
         }
-        polled
+        polled.map(Ok)
     }
 }
 
@@ -78,7 +90,11 @@ impl<F: Future> Future for InTurns<'_, F> {
 mod tests {
     use super::*;
     use std::future::poll_fn;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
 
     /// Yields as wasmtime does.
     async fn yield_loudly() {
@@ -109,7 +125,7 @@ mod tests {
                     before = now;
                 }
             };
-            InTurns::new(std::pin::pin!(work)).await;
+            InTurns::new(std::pin::pin!(work), later()).await.unwrap();
             moves
         };
         // Without turns there are thousands; a few come from threads that are just starting.
@@ -125,7 +141,7 @@ mod tests {
                     yield_loudly().await;
                 }
             };
-            InTurns::new(std::pin::pin!(work)).await
+            InTurns::new(std::pin::pin!(work), later()).await
         });
         // One thread: this goes on only where the other lets it.
         for _ in 0..100 {
@@ -139,12 +155,25 @@ mod tests {
     async fn a_ring_from_elsewhere_is_never_lost() {
         for _ in 0..2_000 {
             let (sender, receiver) = tokio::sync::oneshot::channel();
-            let waits = tokio::spawn(async move { InTurns::new(std::pin::pin!(receiver)).await });
+            let waits = tokio::spawn(async move { InTurns::new(std::pin::pin!(receiver), later()).await });
             std::thread::scope(|scope| {
                 scope.spawn(|| sender.send(7).unwrap());
             });
             let came = tokio::time::timeout(Duration::from_secs(10), waits).await;
-            assert_eq!(came.unwrap().unwrap(), Ok(7));
+            assert_eq!(came.unwrap().unwrap(), Ok(Ok(7)));
         }
+    }
+
+    #[tokio::test]
+    async fn who_yields_after_the_deadline_is_not_polled_again() {
+        let mut polls = 0;
+        let work = async {
+            loop {
+                polls += 1;
+                yield_loudly().await;
+            }
+        };
+        let ended: Result<(), Overdue> = InTurns::new(std::pin::pin!(work), Instant::now()).await;
+        assert_eq!((ended, polls), (Err(Overdue), 1));
     }
 }
