@@ -163,9 +163,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn fast_and_plain_agree(texts in prop::collection::vec(policy(), 1..7), calls in prop::collection::vec(call(), 1..6)) {
+    fn fast_and_plain_agree(
+        is_open in any::<bool>(),
+        texts in prop::collection::vec(policy(), 1..7),
+        calls in prop::collection::vec(call(), 1..8),
+    ) {
         let catalog = catalog();
-        let policies = Arc::new(Policies::load_unchecked(&source(&texts.concat()), &catalog).unwrap());
+        // Among policies made by chance few calls are permitted: in every second set all are, so that forbids and errors show.
+        let open = if is_open { "permit (principal, action, resource);\n" } else { "" };
+        let policies = Arc::new(Policies::load_unchecked(&source(&format!("{open}{}", texts.concat())), &catalog).unwrap());
         let engine = CedarEngine::new(Arc::clone(&policies), Freezes::default());
         for call in calls {
             let operation = catalog.resolve(call.operation).unwrap();
