@@ -9,13 +9,15 @@ use bailiwick_core::capability::Operation;
 use bailiwick_core::grant::{Grant, GrantRequest};
 use bailiwick_core::ids::PolicyVersion;
 use bailiwick_core::policy::{ActDecision, CallFacts, Decision, Opening, PolicyContext, PolicyEngine, Proposal, Requester};
+use cedar_policy::Entity;
 use parking_lot::Mutex;
 
 use crate::decide::{Doer, Refused, Residue, weigh};
 use crate::facts;
 use crate::freeze::{self, Freeze, FreezeProblem, Freezes};
 use crate::load::Policies;
-use crate::names::OPEN;
+use crate::names::{OPEN, uid};
+use crate::slice::Part;
 use crate::{FREEZE_RULE, UNDO_RULE};
 
 /// Numbers of states. Of the whole process, so that a permit of one engine never looks like one of another.
@@ -154,22 +156,28 @@ impl State {
             Refused::unfit(format!("the policies in force do not know `{}`: load them with the project's operations", operation.full))
         })?;
         let slice = action.slice(policies, context.agent.name.as_str());
-        let agent = facts::agent(&policies.types, &context.agent).map_err(Refused::unfit)?;
-        let requester = facts::requester(&policies.types, &context.requester).map_err(Refused::unfit)?;
-        let principal = agent.uid();
-        let mut given = vec![agent, requester];
-        let mut resource = facts::stand_in(&policies.types, action.resource);
+        let principal = uid(&policies.types.agent, context.agent.name.as_str());
+        let stand_in = facts::stand_in(&policies.types, action.resource);
         // What no argument names is the run's subject, known now.
-        if !action.resource_of_call && (slice.at_issue.reads.resource || slice.at_call.reads.resource) {
-            let subject = context.subject.as_ref().map_or("", |subject| subject.as_str());
-            let entity = facts::subject(&policies.types, subject, &context.requester.tenant).map_err(Refused::unfit)?;
-            resource = entity.uid();
-            given.push(entity);
-        }
+        let subject = (!action.resource_of_call).then(|| context.subject.as_ref().map_or("", |subject| subject.as_str()));
+        let given = |part: &Part| -> facts::Made<Vec<Entity>> {
+            let mut given = Vec::new();
+            if part.reads.principal || part.reads.everything {
+                given.push(facts::agent(&policies.types, &context.agent)?);
+            }
+            if part.reads.wants("requester") {
+                given.push(facts::requester(&policies.types, &context.requester)?);
+            }
+            if let Some(subject) = subject.filter(|_| part.reads.resource) {
+                given.push(facts::subject(&policies.types, subject, &context.requester.tenant)?);
+            }
+            Ok(given)
+        };
         let mut standing = Vec::new();
         let part = &slice.at_issue;
         if !part.is_empty() {
-            let entities = policies.entities(part, given.clone(), action).map_err(Refused::unfit)?;
+            let entities = given(part).and_then(|given| policies.entities(part, given, action)).map_err(Refused::unfit)?;
+            let resource = subject.map_or(stand_in, |subject| uid(&policies.types.subject, subject));
             let pairs = facts::issue_context(&policies.types, &part.reads, context, operation, request);
             let doer = Doer { principal: &principal, action: &action.uid };
             standing = weigh(policies, part, &doer, resource, pairs, &entities)?;
@@ -182,7 +190,7 @@ impl State {
             return Ok((standing, None));
         }
         let rules = if standing.is_empty() { part.permits.clone() } else { standing.clone() };
-        let entities = policies.entities(part, given, action).map_err(Refused::unfit)?;
+        let entities = given(part).and_then(|given| policies.entities(part, given, action)).map_err(Refused::unfit)?;
         let pairs = facts::issue_context(&policies.types, &part.reads, context, operation, request);
         Ok((rules, Some(Residue::new(policies, action, Arc::clone(&slice), principal, entities, pairs, standing))))
     }

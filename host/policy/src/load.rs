@@ -175,9 +175,11 @@ impl Policies {
         let principal_type = if operation.is_some() { &self.types.agent } else { &self.types.requester };
         let mut rules = ActionRules::new(own.clone(), groups.clone(), resource, resource_of_call, operation.cloned());
         for (at, scope) in scopes.iter().enumerate() {
-            let matches_action = match &scope.actions {
-                None => true,
-                Some(actions) => actions.iter().any(|action| *action == own || groups.contains(action)),
+            // INVARIANT: what is put into a slice matches by principal and action for certain, because slices leave the scope out.
+            let matches_action = match &scope.action {
+                ActionConstraint::Any => true,
+                ActionConstraint::Eq(action) => *action == own,
+                ActionConstraint::In(actions) => actions.iter().any(|action| *action == own || groups.contains(action)),
             };
             if !matches_action {
                 continue;
@@ -186,6 +188,7 @@ impl Policies {
                 PrincipalConstraint::Any => rules.any.push(at),
                 PrincipalConstraint::Is(ty) if ty == principal_type => rules.any.push(at),
                 PrincipalConstraint::Is(_) => {}
+                PrincipalConstraint::IsIn(ty, _) if ty != principal_type => {}
                 // Nobody is in a group, so `in` can mean only oneself.
                 PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
                     if uid.type_name() == principal_type {
@@ -213,17 +216,12 @@ type Validate = fn(&[PolicySource], &[Rule], Schema) -> Result<Vec<PolicyProblem
 /// What a policy's scope says of principal and action.
 struct Scope {
     principal: PrincipalConstraint,
-    actions: Option<Vec<EntityUid>>,
+    action: ActionConstraint,
 }
 
 impl Scope {
     fn of(policy: &Policy) -> Self {
-        let actions = match policy.action_constraint() {
-            ActionConstraint::Any => None,
-            ActionConstraint::In(actions) => Some(actions),
-            ActionConstraint::Eq(action) => Some(vec![action]),
-        };
-        Self { principal: policy.principal_constraint(), actions }
+        Self { principal: policy.principal_constraint(), action: policy.action_constraint() }
     }
 }
 

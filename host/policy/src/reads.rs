@@ -14,6 +14,8 @@ pub(crate) struct Reads {
     pub attributes: BTreeSet<String>,
     /// The whole of `context`, or something that this version of the reader does not know.
     pub everything: bool,
+    /// `principal`, or an agent by its name.
+    pub principal: bool,
     /// `resource`, more than its type; or a subject or target by its name, whose attributes are there only while a call is about it.
     pub resource: bool,
     /// An action other than as the group that `action` is compared with.
@@ -50,6 +52,7 @@ impl Reads {
     pub(crate) fn add(&mut self, other: &Self) {
         self.attributes.extend(other.attributes.iter().cloned());
         self.everything |= other.everything;
+        self.principal |= other.principal;
         self.resource |= other.resource;
         self.actions |= other.actions;
     }
@@ -66,7 +69,8 @@ impl Reads {
             // Its type is known when a grant is issued.
             Expr::Is { expr, in_expr: None, .. } if matches!(**expr, Expr::Var(Var::Resource)) => {}
             Expr::Var(Var::Resource) => self.resource = true,
-            Expr::Var(Var::Principal | Var::Action) => {}
+            Expr::Var(Var::Principal) => self.principal = true,
+            Expr::Var(Var::Action) => {}
             Expr::Literal(Literal::EntityUID(uid)) => self.literal(uid.ty.0.id.as_str()),
             Expr::Literal(Literal::Bool(_) | Literal::Long(_) | Literal::String(_)) => {}
             Expr::BinaryOp { op: BinaryOp::In | BinaryOp::Eq | BinaryOp::NotEq, left, right } if is_action(left) => self.groups(right),
@@ -93,6 +97,7 @@ impl Reads {
             // A form that Cedar gained after this was written: it is decided at each call, with all there is.
             _ => {
                 self.everything = true;
+                self.principal = true;
                 self.resource = true;
                 self.actions = true;
             }
@@ -110,7 +115,13 @@ impl Reads {
 
     fn literal(&mut self, ty: &str) {
         match ty {
-            "Agent" | "Requester" | "Host" => {}
+            // The entity may be the principal's or the run's requester.
+            "Agent" => self.principal = true,
+            "Requester" => {
+                self.principal = true;
+                self.attributes.insert("requester".to_owned());
+            }
+            "Host" => {}
             "Action" => self.actions = true,
             _ => self.resource = true,
         }

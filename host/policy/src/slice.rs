@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bailiwick_core::capability::Operation;
-use cedar_policy::{Entity, EntityTypeName, EntityUid, Policy, PolicySet, ResourceConstraint};
+use cedar_policy::{Entity, EntityTypeName, EntityUid, Policy, PolicySet, ResourceConstraint, pst};
 
 use crate::load::{Policies, Rule, is_permit};
 use crate::names::ResourceKind;
@@ -98,13 +98,26 @@ impl Part {
     }
 
     fn add(&mut self, rule: &Rule) {
-        // Ids differ within a set, so none is refused; if one were, the others must not decide without it.
-        self.is_broken |= self.set.add(rule.policy.clone()).is_err();
+        // Ids differ within a set and a policy without scope is one too, so none is refused; if one were, the others must not decide without it.
+        self.is_broken |= without_scope(&rule.policy).is_none_or(|policy| self.set.add(policy).is_err());
         self.reads.add(&rule.reads);
         if is_permit(&rule.policy) {
             self.permits.push(rule.text.id.clone());
         }
     }
+}
+
+/// Gives a policy without what its scope says of principal, action and type of resource: that it matches is why it is in the slice, and
+/// Cedar would build and evaluate it as an expression at each decision.
+fn without_scope(policy: &Policy) -> Option<Policy> {
+    let mut body = policy.to_pst().ok()?.body().clone();
+    body.principal = pst::PrincipalConstraint::Any;
+    body.action = pst::ActionConstraint::Any;
+    if let pst::ResourceConstraint::Is(_) = body.resource {
+        body.resource = pst::ResourceConstraint::Any;
+    }
+    let body = pst::StaticPolicy::try_from(body).ok()?;
+    Policy::from_pst(pst::Policy::Static(body)).ok()
 }
 
 /// Whether a policy's scope can match a resource of the type.
