@@ -143,7 +143,7 @@ impl MailConnector {
         deadline: Instant,
     ) -> Result<ConnectorAnswer, CallError> {
         let left = || deadline.saturating_duration_since(Instant::now());
-        let ready = smtp.prepare(&message, left()).await?;
+        let ready = smtp.prepare(message.envelope().clone(), left()).await?;
         let begin_now = repeatable.clone();
         let known = self.database.write(deadline, move |connection| begin(connection, &begin_now)).await?;
         match known {
@@ -151,7 +151,7 @@ impl MailConnector {
             Known::Done(answer) => return Ok(*answer),
             Known::Begun => return Err(begun()),
         }
-        let sent = smtp.send(ready, &message, left()).await;
+        let sent = smtp.send(ready, message.formatted(), left()).await;
         // Settling is a matter of milliseconds and must not fail because sending took long.
         let settle_by = Instant::now() + std::time::Duration::from_secs(5);
         match sent {

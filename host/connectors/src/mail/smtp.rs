@@ -1,15 +1,16 @@
 //! Sending by SMTP, so that it is always known on which side of the point of no return it failed.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::error::CallError;
-use lettre::message::Message;
+use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::{SmtpConfig, TlsMode};
 use crate::database::indeterminate;
@@ -21,27 +22,53 @@ const MAX_CONNECTIONS: usize = 8;
 /// Most bytes of a file with a password.
 const MAX_PASSWORD_BYTES: u64 = 4096;
 
-/// An SMTP server and how to log in there.
+/// A way to an SMTP server. Conversations are held on a thread of its own: where guests run and call, there is no network.
 pub(crate) struct Smtp {
+    server: Arc<Server>,
+    /// `None` while it is dropped.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+/// An SMTP server and how to log in there.
+struct Server {
     host: String,
     port: u16,
     tls: TlsMode,
     parameters: Option<TlsParameters>,
     credentials: Option<Credentials>,
-    connections: Semaphore,
+    connections: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Smtp {
     /// Leaves the credentials out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Smtp").field("host", &self.host).field("port", &self.port).field("tls", &self.tls).finish_non_exhaustive()
+        let Server { host, port, tls, .. } = &*self.server;
+        f.debug_struct("Smtp").field("host", host).field("port", port).field("tls", tls).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Smtp {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // It may be dropped where futures run, and there nothing may be waited for.
+            runtime.shutdown_background();
+        }
     }
 }
 
 /// A conversation that got as far as the server taking the recipient: the next line sends.
-pub(crate) struct Ready<'a> {
+pub(crate) struct Ready {
     connection: AsyncSmtpConnection,
-    _place: tokio::sync::SemaphorePermit<'a>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// A conversation on the other thread, which ends when nobody waits for it any more.
+struct Conversation<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for Conversation<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Smtp {
@@ -65,26 +92,54 @@ impl Smtp {
             TlsMode::None => 25,
         });
         let credentials = credentials(config).map_err(|message| source.problem(message))?;
-        let connections = Semaphore::new(MAX_CONNECTIONS);
-        Ok(Self { host: config.host.clone(), port, tls: config.tls, parameters, credentials, connections })
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("smtp").enable_all().build();
+        let runtime = runtime.map_err(|error| source.problem(format!("no thread for the mail server: {error}")))?;
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let server = Server { host: config.host.clone(), port, tls: config.tls, parameters, credentials, connections };
+        Ok(Self { server: Arc::new(server), runtime: Some(runtime) })
     }
 
     /// Connects, logs in and names sender and recipient. Nothing is sent by that.
     ///
     /// # Errors
     /// `unavailable`, or `invalid("customer")` when the server refuses the recipient for good.
-    pub(crate) async fn prepare(&self, message: &Message, within: Duration) -> Result<Ready<'_>, CallError> {
-        match tokio::time::timeout(within, self.converse(message, within)).await {
+    pub(crate) async fn prepare(&self, envelope: Envelope, within: Duration) -> Result<Ready, CallError> {
+        let server = Arc::clone(&self.server);
+        let broken = |why: String| CallError::unavailable(format!("{why}; nothing was sent"));
+        self.hold(async move { server.prepare(&envelope, within).await }).await.unwrap_or_else(|why| Err(broken(why)))
+    }
+
+    /// Sends the message.
+    ///
+    /// # Errors
+    /// `unavailable` when the server refused it, so that nothing was sent; `indeterminate` when the connection ended
+    /// before the server said what became of it.
+    pub(crate) async fn send(&self, ready: Ready, message: Vec<u8>, within: Duration) -> Result<(), CallError> {
+        let server = Arc::clone(&self.server);
+        self.hold(async move { server.send(ready, &message, within).await }).await.unwrap_or_else(|why| Err(indeterminate(why)))
+    }
+
+    /// Holds a part of a conversation on the thread for it. Says why it did not come to its end.
+    async fn hold<T: Send + 'static>(&self, part: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
+        let runtime = self.runtime.as_ref().ok_or_else(|| "the host is stopping".to_owned())?;
+        let mut conversation = Conversation(runtime.spawn(part));
+        (&mut conversation.0).await.map_err(|error| format!("the conversation with {} broke: {error}", self.server.place()))
+    }
+}
+
+impl Server {
+    async fn prepare(&self, envelope: &Envelope, within: Duration) -> Result<Ready, CallError> {
+        match tokio::time::timeout(within, self.converse(envelope, within)).await {
             Ok(result) => result,
             Err(_) => Err(CallError::unavailable(format!("{} did not answer in time; nothing was sent", self.place()))),
         }
     }
 
-    async fn converse(&self, message: &Message, within: Duration) -> Result<Ready<'_>, CallError> {
+    async fn converse(&self, envelope: &Envelope, within: Duration) -> Result<Ready, CallError> {
         let failed = |step: &str, error: &dyn fmt::Display| {
             CallError::unavailable(format!("{}: {step} failed: {error}; nothing was sent", self.place()))
         };
-        let place = self.connections.acquire().await.map_err(|error| failed("waiting for a connection", &error))?;
+        let place = Arc::clone(&self.connections).acquire_owned().await.map_err(|error| failed("waiting for a connection", &error))?;
         let hello = ClientId::default();
         let implicit = self.parameters.clone().filter(|_| self.tls == TlsMode::Implicit);
         let server = (self.host.as_str(), self.port);
@@ -99,7 +154,6 @@ impl Smtp {
             // The error of a refused login is the server's line, never what was sent.
             connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await.map_err(|error| failed("logging in", &error))?;
         }
-        let envelope = message.envelope();
         connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await.map_err(|error| failed("MAIL", &error))?;
         for to in envelope.to() {
             connection.command(Rcpt::new(to.clone(), Vec::new())).await.map_err(|error| match error.is_permanent() {
@@ -110,20 +164,14 @@ impl Smtp {
         Ok(Ready { connection, _place: place })
     }
 
-    /// Sends the message.
-    ///
-    /// # Errors
-    /// `unavailable` when the server refused it, so that nothing was sent; `indeterminate` when the connection ended
-    /// before the server said what became of it.
-    pub(crate) async fn send(&self, mut ready: Ready<'_>, message: &Message, within: Duration) -> Result<(), CallError> {
-        let bytes = message.formatted();
+    async fn send(&self, mut ready: Ready, message: &[u8], within: Duration) -> Result<(), CallError> {
         let conversation = async {
             let refused = |error: &dyn fmt::Display| {
                 CallError::unavailable(format!("{} refuses the message: {error}; nothing was sent", self.place()))
             };
             // Before the server's 354 there is no message yet, whatever happens to the connection.
             ready.connection.command(Data).await.map_err(|error| refused(&error))?;
-            ready.connection.message(&bytes).await.map_err(|error| match error.is_permanent() || error.is_transient() {
+            ready.connection.message(message).await.map_err(|error| match error.is_permanent() || error.is_transient() {
                 true => refused(&error),
                 false => indeterminate(format!("{} did not say what became of the message: {error}", self.place())),
             })?;

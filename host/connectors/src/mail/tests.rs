@@ -230,6 +230,22 @@ async fn a_message_goes_out_by_smtp_once() {
     assert_eq!(files(&state).len(), 0);
 }
 
+/// Guests run, and call, on a runtime that has time and no network.
+#[test]
+fn a_message_goes_out_where_the_caller_has_no_network() {
+    let servers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = servers.block_on(Server::start(Manner::Accept));
+    let guests = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let state = state();
+    let mail = server.connector(&state);
+    guests.block_on(async {
+        ok(&*mail, message(fixed::CUSTOMER, "Hello", "one", 0)).await;
+        // The last handle is dropped where futures run.
+        drop(mail);
+    });
+    assert_eq!(servers.block_on(server.received.lock()).len(), 1);
+}
+
 #[tokio::test]
 async fn before_the_message_everything_is_unavailable_and_may_be_tried_again() {
     let state = state();
