@@ -60,6 +60,10 @@ pub(crate) struct SmtpConfig {
     /// How the connection is protected. Default `starttls`.
     #[serde(default)]
     pub(crate) tls: TlsMode,
+    /// File of the project with the certificates, as PEM, of those who may vouch for the server; nobody else may then. Default: the authorities that
+    /// browsers trust.
+    #[schemars(with = "Option<String>")]
+    pub(crate) ca: Option<Spanned<String>>,
     /// Name to log in with; with it a password is needed.
     pub(crate) user: Option<String>,
     /// Environment variable of the host that holds the password.

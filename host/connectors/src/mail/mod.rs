@@ -54,7 +54,8 @@ impl MailConnector {
                 .with_help("write `Name <address>`".to_owned())
         })?;
         let lookup = Lookup::load(&file.lookup, source, places)?;
-        let smtp = file.smtp.as_ref().map(|config| Smtp::load(config, source)).transpose()?;
+        let ca = file.smtp.as_ref().map(|config| smtp::read_ca(config, source, places)).transpose()?.flatten();
+        let smtp = file.smtp.as_ref().map(|config| Smtp::load(config, ca.as_deref(), source)).transpose()?;
         let folder = places
             .documents(&file.folder)
             .map_err(|error| source.problem(format!("the folder `{}` cannot be used: {error}", file.folder)))?;
@@ -64,7 +65,8 @@ impl MailConnector {
         prepare(&path).map_err(|error| source.problem(format!("the database `{}` cannot be prepared: {error}", path.display())))?;
         let database =
             Database::start(&path, Access::Write).map_err(|error| source.problem(format!("no thread for the database: {error}")))?;
-        let digest = Digest::of(source.text.as_bytes());
+        // A password is no part of it: its digest in a record would let anyone try passwords against it.
+        let digest = Digest::of_parts(std::iter::once(source.text.as_bytes()).chain(ca.as_deref().map(str::as_bytes)));
         Ok((Self { name: name.to_owned(), digest, from, lookup, smtp, folder, database }, file.latency))
     }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use bailiwick_core::error::CallError;
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::{SmtpConfig, TlsMode};
 use crate::database::indeterminate;
+use crate::places::Places;
 use crate::problem::{Problem, SourceText};
 
 /// Connections that are open at one time.
@@ -72,7 +73,8 @@ impl<T> Drop for Conversation<T> {
 }
 
 impl Smtp {
-    pub(crate) fn load(config: &SmtpConfig, source: &SourceText) -> Result<Self, Problem> {
+    /// Takes the settings of a server. `ca` is the text of the file that they name.
+    pub(crate) fn load(config: &SmtpConfig, ca: Option<&str>, source: &SourceText) -> Result<Self, Problem> {
         let is_loopback = matches!(config.host.as_str(), "localhost" | "127.0.0.1" | "::1");
         if config.tls == TlsMode::None && !is_loopback {
             let message = format!("`tls = \"none\"` would send mail to `{}` in the open", config.host);
@@ -80,12 +82,7 @@ impl Smtp {
                 .problem(message)
                 .with_help("write `starttls` or `implicit`; `none` is for a server on this machine".to_owned()));
         }
-        let parameters = match config.tls {
-            TlsMode::None => None,
-            _ => Some(
-                TlsParameters::new_rustls(config.host.clone()).map_err(|error| source.problem(format!("TLS cannot be used: {error}")))?,
-            ),
-        };
+        let parameters = parameters(config, ca, source)?;
         let port = config.port.unwrap_or(match config.tls {
             TlsMode::Implicit => 465,
             TlsMode::Starttls => 587,
@@ -189,6 +186,38 @@ impl Server {
     fn place(&self) -> String {
         format!("the mail server `{}:{}`", self.host, self.port)
     }
+}
+
+/// Reads the file that names who may vouch for the server.
+pub(crate) fn read_ca(config: &SmtpConfig, source: &SourceText, places: &Places) -> Result<Option<String>, Problem> {
+    let Some(ca) = &config.ca else { return Ok(None) };
+    let problem = |message: String| source.problem_at(&ca.span(), message);
+    if config.tls == TlsMode::None {
+        return Err(problem("`ca` has no use without TLS".to_owned()).with_help("leave it out, or write another `tls`".to_owned()));
+    }
+    let text = places.read(std::path::Path::new(ca.get_ref())).map_err(|error| {
+        problem(format!("`{}` cannot be read: {error}", ca.get_ref())).with_help("name a file of the project".to_owned())
+    })?;
+    if !text.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(problem(format!("`{}` has no certificate", ca.get_ref()))
+            .with_help("write it as PEM, which begins with `-----BEGIN CERTIFICATE-----`".to_owned()));
+    }
+    Ok(Some(text))
+}
+
+fn parameters(config: &SmtpConfig, ca: Option<&str>, source: &SourceText) -> Result<Option<TlsParameters>, Problem> {
+    if config.tls == TlsMode::None {
+        return Ok(None);
+    }
+    let builder = TlsParameters::builder(config.host.clone());
+    let built = match (ca, &config.ca) {
+        // Whoever names an authority means this one: hundreds of others would only be more who can pretend to be the server.
+        (Some(ca), Some(named)) => Certificate::from_pem(ca.as_bytes())
+            .and_then(|ca| builder.certificate_store(CertificateStore::None).add_root_certificate(ca).build_rustls())
+            .map_err(|error| source.problem_at(&named.span(), format!("`{}` cannot be used: {error}", named.get_ref()))),
+        _ => builder.build_rustls().map_err(|error| source.problem(format!("TLS cannot be used: {error}"))),
+    };
+    built.map(Some)
 }
 
 fn credentials(config: &SmtpConfig) -> Result<Option<Credentials>, String> {

@@ -2,13 +2,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
+use self::server::{Manner, Server};
 use super::*;
 use crate::generator::fixed;
 use crate::support::*;
+
+mod server;
+mod tls;
 
 fn message(customer: &str, subject: &str, body: &str, ordinal: u32) -> ConnectorCall {
     let args = json!({"customer": customer, "channel": "email", "subject": subject, "body": body});
@@ -122,94 +125,11 @@ async fn a_crash_after_the_key_was_written_repeats_the_file_but_never_with_other
     assert!(ok(&*mail, message(fixed::CUSTOMER, "s", "b", 0)).await.cached);
 }
 
-/// How the server of a test behaves.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Manner {
-    Accept,
-    RefuseRecipient,
-    RefuseMessage,
-    DropAfterData,
-    DropBeforeData,
-    Silent,
-    SilentAfterData,
-}
-
-/// A small SMTP server on the loopback interface that keeps what it was sent.
-struct Server {
-    port: u16,
-    received: Arc<Mutex<Vec<String>>>,
-    manner: Arc<Mutex<Manner>>,
-}
-
 impl Server {
-    async fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (received, manner) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(manner)));
-        tokio::spawn({
-            let (received, manner) = (received.clone(), manner.clone());
-            async move {
-                while let Ok((stream, _)) = listener.accept().await {
-                    let manner = *manner.lock().await;
-                    tokio::spawn(converse(stream, manner, received.clone()));
-                }
-            }
-        });
-        Self { port, received, manner }
-    }
-
     fn connector(&self, state: &tempfile::TempDir) -> Arc<dyn Connector> {
         drop(sample_connector("shop", state.path()));
         let text = std::fs::read_to_string(sample().join("connectors/mail.toml")).unwrap();
         load_text(&format!("{text}\n[smtp]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n", self.port), state.path(), &[]).unwrap()
-    }
-}
-
-async fn converse(stream: TcpStream, manner: Manner, received: Arc<Mutex<Vec<String>>>) {
-    let mut stream = BufReader::new(stream);
-    if manner == Manner::Silent {
-        let mut line = String::new();
-        let _ = stream.read_line(&mut line).await;
-        return;
-    }
-    stream.write_all(b"220 test ESMTP\r\n").await.unwrap();
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-            return;
-        }
-        let reply = match line.split([' ', ':', '\r']).next().unwrap() {
-            "EHLO" => "250-test\r\n250 8BITMIME\r\n",
-            "RCPT" if manner == Manner::RefuseRecipient => "550 no such mailbox\r\n",
-            "DATA" if manner == Manner::DropBeforeData => return,
-            "DATA" => {
-                stream.write_all(b"354 go on\r\n").await.unwrap();
-                let mut text = String::new();
-                while !text.ends_with("\r\n.\r\n") {
-                    if stream.read_line(&mut text).await.unwrap_or(0) == 0 {
-                        return;
-                    }
-                }
-                received.lock().await.push(text);
-                match manner {
-                    Manner::DropAfterData => return,
-                    Manner::SilentAfterData => {
-                        line.clear();
-                        let _ = stream.read_line(&mut line).await;
-                        return;
-                    }
-                    Manner::RefuseMessage => "554 looks like spam\r\n",
-                    _ => "250 taken\r\n",
-                }
-            }
-            "QUIT" => {
-                let _ = stream.write_all(b"221 bye\r\n").await;
-                return;
-            }
-            _ => "250 ok\r\n",
-        };
-        stream.write_all(reply.as_bytes()).await.unwrap();
     }
 }
 
@@ -221,11 +141,12 @@ async fn a_message_goes_out_by_smtp_once() {
     let sent = ok(&*mail, message(fixed::CUSTOMER, "Hello", "one\n.\ntwo", 0)).await;
     let again = ok(&*mail, message(fixed::CUSTOMER, "Hello", "one\n.\ntwo", 0)).await;
     assert!(again.cached && again.value == sent.value && sent.artifacts.is_empty());
-    let received = server.received.lock().await;
+    let heard = server.heard.lock().await;
+    let received = &heard.messages;
     assert_eq!(received.len(), 1);
     assert!(received[0].contains(sent.value.as_str().unwrap()) && received[0].contains("Subject: Hello"), "{}", received[0]);
     assert!(received[0].contains("\r\n..\r\n"), "a line of one dot is doubled on the way: {}", received[0]);
-    drop(received);
+    drop(heard);
     assert!(matches!(error(&*mail, message(fixed::CUSTOMER, "Other", "x", 0)).await.guest, GuestError::Conflict(_)));
     assert_eq!(files(&state).len(), 0);
 }
@@ -243,7 +164,7 @@ fn a_message_goes_out_where_the_caller_has_no_network() {
         // The last handle is dropped where futures run.
         drop(mail);
     });
-    assert_eq!(servers.block_on(server.received.lock()).len(), 1);
+    assert_eq!(servers.block_on(server.heard.lock()).messages.len(), 1);
 }
 
 #[tokio::test]
@@ -265,8 +186,7 @@ async fn before_the_message_everything_is_unavailable_and_may_be_tried_again() {
 
     // Nobody listens there any more.
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let gone =
-        Server { port: listener.local_addr().unwrap().port(), received: Arc::default(), manner: Arc::new(Mutex::new(Manner::Accept)) };
+    let gone = Server { port: listener.local_addr().unwrap().port(), heard: Arc::default(), manner: Arc::new(Mutex::new(Manner::Accept)) };
     drop(listener);
     let failed = error(&*gone.connector(&state), message(fixed::CUSTOMER, "s", "b", 1)).await;
     assert!(failed.guest == GuestError::Unavailable && failed.detail.contains("connecting failed"), "{failed}");
@@ -284,7 +204,7 @@ async fn a_message_whose_fate_is_unknown_is_never_sent_again() {
     *server.manner.lock().await = Manner::SilentAfterData;
     let short = ConnectorCall { time_left: Duration::from_millis(500), ..message(fixed::CUSTOMER, "s", "b", 1) };
     assert!(matches!(error(&*mail, short).await.guest, GuestError::Indeterminate(_)));
-    assert_eq!(server.received.lock().await.len(), 2);
+    assert_eq!(server.heard.lock().await.messages.len(), 2);
     // It stays so after a restart of the host.
     drop(mail);
     *server.manner.lock().await = Manner::Accept;
@@ -301,7 +221,7 @@ async fn a_server_without_starttls_gets_no_mail() {
     let mail = load_text(&smtp, state.path(), &[]).unwrap();
     let failed = error(&*mail, message(fixed::CUSTOMER, "s", "b", 0)).await;
     assert!(failed.guest == GuestError::Unavailable && failed.detail.contains("STARTTLS"), "{failed}");
-    assert_eq!(server.received.lock().await.len(), 0);
+    assert_eq!(server.heard.lock().await.messages.len(), 0);
 }
 
 #[test]
@@ -330,11 +250,12 @@ fn files_are_checked_and_passwords_are_not_shown() {
         host: "h".to_owned(),
         port: None,
         tls: config::TlsMode::Starttls,
+        ca: None,
         user: Some("u".to_owned()),
         password_env: None,
         password_file: Some(secret),
     };
-    assert!(!format!("{:?}", Smtp::load(&config, &source).unwrap()).contains("hunter2"));
+    assert!(!format!("{:?}", Smtp::load(&config, None, &source).unwrap()).contains("hunter2"));
     for (from, to, expected) in [
         ("Nordwind Returns <returns@nordwind.example>", "nobody", "is no sender"),
         ("\"shop.sqlite\"", "\"none.sqlite\"", "cannot be opened"),
