@@ -1,6 +1,7 @@
 //! The `mail` connector: messages to customers, as files or by SMTP.
 
 pub(crate) mod config;
+mod line_by_line;
 mod lookup;
 mod smtp;
 

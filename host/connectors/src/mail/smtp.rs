@@ -10,9 +10,11 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::{SmtpConfig, TlsMode};
+use super::line_by_line::LineByLine;
 use crate::database::indeterminate;
 use crate::places::Places;
 use crate::problem::{Problem, SourceText};
@@ -138,11 +140,15 @@ impl Server {
         };
         let place = Arc::clone(&self.connections).acquire_owned().await.map_err(|error| failed("waiting for a connection", &error))?;
         let hello = ClientId::default();
-        let implicit = self.parameters.clone().filter(|_| self.tls == TlsMode::Implicit);
         let server = (self.host.as_str(), self.port);
-        let mut connection = AsyncSmtpConnection::connect_tokio1(server, Some(within), &hello, implicit, None)
-            .await
-            .map_err(|error| failed("connecting", &error))?;
+        let connected = match self.parameters.clone().filter(|_| self.tls == TlsMode::Implicit) {
+            Some(implicit) => AsyncSmtpConnection::connect_tokio1(server, Some(within), &hello, Some(implicit), None).await,
+            None => {
+                let tcp = TcpStream::connect(server).await.map_err(|error| failed("connecting", &error))?;
+                AsyncSmtpConnection::connect_with_transport(Box::new(LineByLine::new(tcp)), &hello).await
+            }
+        };
+        let mut connection = connected.map_err(|error| failed("connecting", &error))?;
         if let (TlsMode::Starttls, Some(parameters)) = (self.tls, &self.parameters) {
             // A server that does not offer it gets no mail: the offer may have been cut out on the way.
             connection.starttls(parameters.clone(), &hello).await.map_err(|error| failed("STARTTLS", &error))?;

@@ -19,10 +19,13 @@ pub(super) enum Manner {
     RefuseStartTls,
     RefuseRecipient,
     RefuseMessage,
+    /// Answers STARTTLS and goes on in the clear, as somebody on the way would who cannot break TLS.
+    InjectAfterStartTls,
     DropAfterData,
     DropBeforeData,
     Garbage,
     GarbageAfterData,
+    EndlessLine,
     Silent,
     SilentAfterStartTls,
     SilentAfterData,
@@ -115,6 +118,9 @@ impl Conversation {
         match self.manner {
             Manner::Silent => return wait_for_the_end(stream).await,
             Manner::Garbage => stream.write_all(b"\0\xff\x16 what?\r\n").await?,
+            Manner::EndlessLine => loop {
+                stream.write_all(&[b'x'; 4096]).await?;
+            },
             _ if greets => stream.write_all(b"220 test ESMTP\r\n").await?,
             _ => {}
         }
@@ -132,6 +138,9 @@ impl Conversation {
                 ("EHLO", _) if self.offers_tls => "250-test\r\n250-8BITMIME\r\n250 STARTTLS\r\n",
                 ("EHLO", _) => "250-test\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n",
                 ("STARTTLS", Manner::RefuseStartTls) => "454 not just now\r\n",
+                ("STARTTLS", Manner::InjectAfterStartTls) => {
+                    return stream.write_all(b"220 go on\r\n250-test\r\n250 AUTH PLAIN LOGIN\r\n").await;
+                }
                 ("STARTTLS", Manner::SilentAfterStartTls) => {
                     stream.write_all(b"220 go on\r\n").await?;
                     return wait_for_the_end(stream).await;

@@ -133,6 +133,16 @@ async fn assert_nothing_was_told_but_noise(server: &Server) {
 }
 
 #[tokio::test]
+async fn what_is_put_behind_the_answer_to_starttls_is_not_the_servers() {
+    let authority = Authority::new();
+    let [(mode, tls), _] = both(&authority, "127.0.0.1");
+    let server = Server::start_with(Manner::InjectAfterStartTls, tls).await;
+    let failed = Client::new(mode, Some(&authority.pem)).fails(&server).await;
+    assert!(failed.guest == GuestError::Unavailable && failed.detail.contains("STARTTLS failed"), "{failed}");
+    assert_nothing_was_told(&server).await;
+}
+
+#[tokio::test]
 async fn a_refused_login_sends_nothing_and_does_not_show_the_password() {
     let authority = Authority::new();
     for (mode, tls) in both(&authority, "127.0.0.1") {
@@ -198,6 +208,15 @@ async fn before_the_message_whatever_a_server_says_is_unavailable() {
             assert!(failed.guest == GuestError::Unavailable && failed.detail.contains("nothing was sent"), "{mode} {manner:?}: {failed}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_says_too_much_is_left() {
+    let authority = Authority::new();
+    let [(mode, tls), _] = both(&authority, "127.0.0.1");
+    let server = Server::start_with(Manner::EndlessLine, tls).await;
+    let failed = Client::new(mode, Some(&authority.pem)).fails(&server).await;
+    assert!(failed.guest == GuestError::Unavailable && failed.detail.contains("says more than"), "{failed}");
 }
 
 #[tokio::test]
