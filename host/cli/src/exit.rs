@@ -15,11 +15,13 @@ pub enum Exit {
     BadInput,
     /// A fault of the host or of the machine: a disk that cannot be written, say.
     Internal,
+    /// A signal asked the command to stop before it was done. What had happened by then is on record.
+    Stopped,
 }
 
 impl Exit {
     /// All codes, in order.
-    pub const ALL: [Self; 5] = [Self::Done, Self::Partial, Self::Failed, Self::BadInput, Self::Internal];
+    pub const ALL: [Self; 6] = [Self::Done, Self::Partial, Self::Failed, Self::BadInput, Self::Internal, Self::Stopped];
 
     /// Gives the number. 1 is what many programs use for anything, so it stays free.
     pub const fn code(self) -> u8 {
@@ -29,6 +31,7 @@ impl Exit {
             Self::Failed => 3,
             Self::BadInput => 4,
             Self::Internal => 5,
+            Self::Stopped => 6,
         }
     }
 
@@ -40,6 +43,7 @@ impl Exit {
             Self::Failed => "failed",
             Self::BadInput => "bad-input",
             Self::Internal => "internal",
+            Self::Stopped => "stopped",
         }
     }
 
@@ -51,6 +55,7 @@ impl Exit {
             Self::Failed => "the run failed, the tried agent gave no answer, or the ledger has a bad record",
             Self::BadInput => "the project, its input or the command line is wrong; nothing was run",
             Self::Internal => "a fault of the host or of the machine",
+            Self::Stopped => "stopped by a signal; what had happened is on record",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_connectors::Connectors;
 use bailiwick_core::capability::{Catalog, Operation};
@@ -29,6 +30,8 @@ use crate::text;
 pub const COMPILE_WORD: &str = "__compile";
 /// Folder of the registry in the state folder.
 const REGISTRY: &str = "registry";
+/// Longest wait for tasks that were stopped. They yield every few milliseconds.
+const SETTLING_MOST: Duration = Duration::from_millis(500);
 /// Threads that do I/O: connectors and the ledger wait there; guests have a runtime of their own.
 const IO_THREADS: usize = 2;
 
@@ -242,15 +245,21 @@ impl Host {
         Arc::new(ProjectRunner { sandbox: Arc::clone(&self.sandbox), limits })
     }
 
-    /// Gives the state folder back when everything is on disk.
+    /// Gives the state folder back when everything is on disk. Tasks that were stopped have [`SETTLING_MOST`] to write their ends.
     ///
     /// # Errors
     /// When not everything could be written.
-    pub fn close(self) -> Result<()> {
+    pub async fn close(self) -> Result<()> {
         let Self { ledger, sandbox, served } = self;
+        // A task that does not yield in this time is ended with the process, like one of a host that crashes.
+        let _ = tokio::time::timeout(SETTLING_MOST, sandbox.settled()).await;
         drop((sandbox, served));
-        // Where a task that is just ending still holds the ledger, its drop writes what is queued.
-        Arc::into_inner(ledger).map_or(Ok(()), Ledger::close).map_err(ledger_fault)
+        match Arc::try_unwrap(ledger) {
+            Ok(ledger) => ledger.close(),
+            // What is left of a task that has ended may hold it a little longer.
+            Err(shared) => shared.flush().await,
+        }
+        .map_err(ledger_fault)
     }
 
     /// Gives what records.

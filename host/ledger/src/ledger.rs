@@ -105,6 +105,14 @@ impl Ledger {
         Reader::open(&self.state)
     }
 
+    /// Waits until everything that was appended so far is on disk: for a host that ends while others still hold its ledger.
+    ///
+    /// # Errors
+    /// When not everything could be written.
+    pub fn flush(&self) -> BoxFuture<'static, Result<(), LedgerFailure>> {
+        self.queue.all_durable()
+    }
+
     /// Writes what is queued and gives the executor role back.
     ///
     /// # Errors

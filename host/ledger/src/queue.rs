@@ -164,6 +164,15 @@ impl Queue {
         Box::pin(async move { receiver.await.unwrap_or_else(|_| Err(LedgerFailure("the writer thread is gone".to_owned()))) })
     }
 
+    /// Waits until everything that was appended so far is on disk.
+    pub(crate) fn all_durable(&self) -> BoxFuture<'static, Outcome> {
+        let next = self.inner.lock().next;
+        match next.checked_sub(1) {
+            Some(last) => self.durable(Seq(last)),
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+
     /// Whether callers should wait before they append more.
     pub(crate) fn is_pressed(&self) -> bool {
         self.is_pressed.load(Ordering::Relaxed)

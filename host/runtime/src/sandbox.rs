@@ -71,6 +71,8 @@ struct Shared {
     policy: Arc<dyn PolicyEngine>,
     room: Semaphore,
     checks: Checks,
+    /// How many tasks there is room for.
+    places: u32,
     waiting: AtomicUsize,
     watcher: OnceLock<Watcher>,
     /// The engine's digest as it stands in every task's first record, made once.
@@ -100,7 +102,8 @@ impl Sandbox {
         )
         .await?;
         let engine_on_record = Arc::new(json!(registry.engine_digest()));
-        let room = Semaphore::new(usize::try_from(parts.settings.bounded()).unwrap_or(1));
+        let places = parts.settings.bounded();
+        let room = Semaphore::new(usize::try_from(places).unwrap_or(1));
         let shared = Shared {
             engine,
             registry,
@@ -109,6 +112,7 @@ impl Sandbox {
             policy: parts.policy,
             room,
             checks: Checks::default(),
+            places,
             waiting: AtomicUsize::new(0),
             engine_on_record,
             latest_limits: ArcSwapOption::empty(),
@@ -126,6 +130,13 @@ impl Sandbox {
     pub fn watch(&self, watcher: Watcher) {
         // A display is no part of what a task does, so a second one is left out and no error.
         let _ = self.shared.watcher.set(watcher);
+    }
+
+    /// Waits until no task is left: each has ended, and its last record is appended. For a host that stops, since a task that nobody waits for any
+    /// more goes on to its next yield.
+    pub async fn settled(&self) {
+        // A task has its place for as long as it has anything to record.
+        let _ = self.shared.room.acquire_many(self.shared.places).await;
     }
 
     /// Runs a task on the runtime of the caller, for callers that are on the guests' runtime already.

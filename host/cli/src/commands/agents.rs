@@ -185,7 +185,7 @@ fn with_host<T>(place: &Place, work: impl AsyncFnOnce(&Host) -> Result<T>) -> Re
         let parts = HostParts { project: &project, state: &project.state, registry: None };
         let host = Host::open(parts, &Notes::new(false)).await?;
         let done = work(&host).await;
-        host.close()?;
+        host.close().await?;
         done
     })
 }

@@ -7,12 +7,16 @@ use crate::display::{self, Notes, Table};
 use crate::exit::Exit;
 use crate::fault::Result;
 use crate::project::Project;
+use crate::stop::Stop;
 use crate::{text, wire};
 
 /// Compiles a project's agents and lists the components.
 pub fn build(args: &BuildArgs) -> Result<Exit> {
     let project = Project::load(&args.project, None)?;
-    let built = wire::build_sources(&project, &Notes::new(false))?;
+    let notes = Notes::new(false);
+    // Nothing here has to be ended in order, but the lines on the terminal.
+    let _stop = Stop::listen(&notes)?;
+    let built = wire::build_sources(&project, &notes)?;
     if args.json {
         let agents = built.iter().map(
             |(name, component)| json!({ "name": name, "path": component.path, "digest": component.digest, "bytes": component.bytes.len() }),

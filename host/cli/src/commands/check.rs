@@ -75,7 +75,7 @@ async fn check_parts(project: &Project, scratch: &Path, found: &mut Vec<Diagnosi
     } else {
         None
     };
-    host.close()?;
+    host.close().await?;
     Ok(summary)
 }
 

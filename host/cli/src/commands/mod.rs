@@ -8,8 +8,9 @@ mod new;
 mod run;
 mod try_agent;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use bailiwick_core::ids::RunId;
 use bailiwick_core::policy::Requester;
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ use crate::args::{Agents, Command, Ledger, New, Place};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
 use crate::project::{Project, is_requester};
+use crate::text;
 
 /// Does what the command line asks for.
 ///
@@ -60,6 +62,12 @@ fn requester(project: &Project, name: Option<&str>) -> Result<Requester> {
             Err(Fault::bad_input(diagnosis.with_help("write a kind and a name, for example `channel:web-shop`".to_owned())))
         }
     }
+}
+
+/// Says that a signal stopped a run, and where its records are.
+fn stopped(run: &RunId, state: &Path) -> Fault {
+    let help = format!("`bailiwick ledger show --run {run} --state {}` shows how far it came", text::path(state));
+    Fault { exit: Exit::Stopped, diagnoses: vec![Diagnosis::new(format!("run {run} was stopped")).with_help(help)] }
 }
 
 /// Reads a JSON text.

@@ -18,6 +18,7 @@ use crate::display::{self, Notes, Progress};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
 use crate::project::{Project, read_named};
+use crate::stop::Stop;
 use crate::wire::{self, Host, HostParts};
 use crate::{text, workflow};
 
@@ -28,6 +29,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     let input = super::parse_json(&source)?;
     let requester = super::requester(&project, args.requester.as_deref())?;
     let notes = Notes::new(args.quiet);
+    let stop = Stop::listen(&notes)?;
     let built = if project.development { wire::build_sources(&project, &notes)? } else { Default::default() };
     let report = wire::io_runtime()?.block_on(async {
         let host = Host::open(HostParts { project: &project, state: &project.state, registry: None }, &notes).await?;
@@ -37,10 +39,10 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
             let loaded = workflow::load(&project, runner.as_ref(), &host.served).map_err(Fault::bad_project)?;
             let (workflow, warnings) = loaded;
             display::diagnoses(&warnings);
-            execute(&host, &project, workflow, input, requester, &notes).await
+            execute(&host, &project, workflow, input, requester, Person { notes: &notes, stop: &stop }).await
         }
         .await;
-        host.close()?;
+        host.close().await?;
         done
     })?;
     conclude(args, &project, &source, &report)
@@ -60,30 +62,34 @@ fn input(args: &RunArgs, project: &Project) -> Result<Source> {
     }
 }
 
+/// The person at the keyboard: where progress is shown, and what asks the run to stop.
+struct Person<'a> {
+    notes: &'a Notes,
+    stop: &'a Stop,
+}
+
 async fn execute(
     host: &Host,
     project: &Project,
     workflow: CheckedWorkflow,
     input: Value,
     requester: Requester,
-    notes: &Notes,
+    person: Person<'_>,
 ) -> Result<RunReport> {
     let orchestrator = Orchestrator::new(host.runner(project), host.recorder(), Options::default());
-    let watch = Watch::start(notes, &workflow);
+    let watch = Watch::start(person.notes, &workflow);
     host.sandbox.watch(watch.messages());
     let request =
         RunRequest { workflow: Arc::new(workflow), input, requester: Arc::new(requester), run_id: RunId::fresh(), limits: project.limits };
     let run_id = request.run_id.clone();
     let observer: Arc<dyn Observer> = watch.observer();
+    let asked = person.stop.wait();
     let report = tokio::select! {
         report = orchestrator.run(request, observer) => Ok(report),
-        // Dropping the run ends its tasks; what they did is on record.
-        _ = tokio::signal::ctrl_c() => Err(Fault {
-            exit: Exit::Failed,
-            diagnoses: vec![Diagnosis::new(format!("run {run_id} was stopped")).with_help(format!("`bailiwick ledger show --run {run_id}` shows how far it came"))],
-        }),
+        // Dropping the run ends its tasks; what they did is on record when the host is closed.
+        () = asked => Err(super::stopped(&run_id, &project.state)),
     };
-    watch.finish();
+    watch.finish(report.is_err());
     report
 }
 
@@ -97,7 +103,7 @@ type Messages = Arc<Mutex<BTreeMap<StepPath, String>>>;
 struct Watch {
     sender: Sender<Event>,
     messages: Messages,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<std::thread::JoinHandle<Progress>>,
 }
 
 /// Hands events on. A run has a bounded number of them, so the channel needs no bound of its own.
@@ -136,10 +142,9 @@ impl Watch {
                     Err(RecvTimeoutError::Timeout) => {
                         std::mem::take(&mut *lock(&latest)).iter().for_each(|(step, message)| progress.hear(step, message))
                     }
-                    Err(RecvTimeoutError::Disconnected) => break,
+                    Err(RecvTimeoutError::Disconnected) => return progress,
                 }
             }
-            progress.finish();
         };
         // Without a thread there is no display; the run goes on.
         Self { sender, messages, thread: std::thread::Builder::new().name("display".to_owned()).spawn(show).ok() }
@@ -158,11 +163,11 @@ impl Watch {
     }
 
     /// Waits until the last event is shown. The run's own sender is gone when its future is.
-    fn finish(self) {
+    fn finish(self, is_stopped: bool) {
         drop(self.sender);
-        if let Some(thread) = self.thread {
-            // A panic of the display is no failure of the run.
-            let _ = thread.join();
+        // A panic of the display is no failure of the run.
+        if let Some(Ok(progress)) = self.thread.map(std::thread::JoinHandle::join) {
+            progress.finish(is_stopped);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use bailiwick_core::BoxFuture;
 use bailiwick_core::budget::BudgetUse;
 use bailiwick_core::grant::GrantRequest;
 use bailiwick_core::ids::{AgentName, Digest, RunId, TaskId};
@@ -17,6 +18,7 @@ use crate::display::{self, Notes};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
 use crate::project::{Origin, PROJECT_FILE, Project, ProjectAgent, read_named};
+use crate::stop::Stop;
 use crate::wire::{self, Host, HostParts};
 use crate::{build, may, text};
 
@@ -58,7 +60,7 @@ pub fn try_agent(args: &TryArgs) -> Result<Exit> {
         wants,
         limits,
     };
-    let report = wire::io_runtime()?.block_on(execute(args, &project, &scratch, task))?;
+    let report = wire::io_runtime()?.block_on(execute(args, &project, &scratch, &run, task))?;
     let exit = if matches!(report.outcome, TaskOutcome::Answered(_)) { Exit::Done } else { Exit::Failed };
     if args.place.json {
         display::print_json(&json!({ "exit": exit.name(), "run": run, "report": report }));
@@ -90,17 +92,26 @@ async fn execute(
     args: &TryArgs,
     project: &Project,
     scratch: &tempfile::TempDir,
+    run: &RunId,
     task: impl FnOnce(AgentName, Limits) -> TaskSpec,
 ) -> Result<TaskReport> {
     let notes = Notes::new(args.place.json);
+    let stop = Stop::listen(&notes)?;
+    let until_stopped = async |work: BoxFuture<'_, TaskReport>| {
+        let asked = stop.wait();
+        tokio::select! {
+            report = work => Ok(report),
+            () = asked => Err(super::stopped(run, &project.state)),
+        }
+    };
     let path = Path::new(&args.agent);
     if let Some(agent) = project.agent(&args.agent) {
         let built = build_one(project, agent, &notes)?;
         let host = Host::open(HostParts { project, state: &project.state, registry: None }, &notes).await?;
         host.install_named(project, agent, &built, &notes).await?;
-        let report = host.runner(project).run(task(agent.name.clone(), agent.limits)).await;
-        host.close()?;
-        return Ok(report);
+        let report = until_stopped(host.runner(project).run(task(agent.name.clone(), agent.limits))).await;
+        host.close().await?;
+        return report;
     }
     if !is_file(path) {
         let names = project.agents.iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>();
@@ -112,9 +123,9 @@ async fn execute(
     let host = Host::open(HostParts { project, state: &project.state, registry: Some(scratch.path().join("registry")) }, &notes).await?;
     let options = InstallOptions { activate: true, ..InstallOptions::default() };
     let info = host.sandbox.registry().install(&text::path(path), &component.bytes, options).await.map_err(wire::registry_fault)?;
-    let report = host.sandbox.run(task(info.name.clone(), project.limits)).await;
-    host.close()?;
-    Ok(report)
+    let report = until_stopped(host.sandbox.run(task(info.name.clone(), project.limits))).await;
+    host.close().await?;
+    report
 }
 
 fn build_one(project: &Project, agent: &ProjectAgent, notes: &Notes) -> Result<BTreeMap<AgentName, crate::project::Component>> {

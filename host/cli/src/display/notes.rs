@@ -1,5 +1,6 @@
 //! Lines on standard error while something is being done.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -58,7 +59,15 @@ impl Notes {
     /// Says something that has to be said.
     pub fn say(&self, line: &str) {
         let line = clean(line);
-        self.bars.suspend(|| eprintln!("{line}"));
+        self.bars.suspend(|| {
+            // Where standard error is gone there is nobody to tell; a run goes on without its display.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        });
+    }
+
+    /// Takes the moving lines away for good, and does what comes last: nothing is drawn while it goes on.
+    pub fn leave(&self, last: impl FnOnce()) {
+        self.bars.suspend(last);
     }
 
     /// Says how far something has come, unless quiet is wanted.

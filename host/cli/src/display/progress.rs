@@ -87,12 +87,19 @@ impl Progress {
         line.bar.set_message(format!("{}: {}", line.said, clean(message)));
     }
 
-    /// Writes the lines down as they stand; those that move are cleared first, so that whatever is printed next begins a line of its own.
-    pub fn finish(self) {
+    /// Writes the lines down as they stand; those that move are cleared first, so that whatever is printed next begins a line of its own. In a run that
+    /// was stopped, what was not over is told to have ended by that.
+    pub fn finish(self, is_stopped: bool) {
         self.lines.values().for_each(|line| line.bar.finish_and_clear());
-        if self.notes.is_terminal() {
-            for (step, line) in self.order.iter().filter_map(|step| Some((step, self.lines.get(step)?))) {
-                self.notes.tell(&format!("{}  {}", self.name(step), line.said));
+        for (step, line) in self.order.iter().filter_map(|step| Some((step, self.lines.get(step)?))) {
+            let said = match (line.is_over, line.started) {
+                (false, Some(started)) if is_stopped => &format!("stopped ({})", text::duration(started.elapsed())),
+                (false, None) if is_stopped => "not started",
+                _ => line.said.as_str(),
+            };
+            // Without a terminal every change has had its line already.
+            if self.notes.is_terminal() || is_stopped && !line.is_over {
+                self.notes.tell(&format!("{}  {said}", self.name(step)));
             }
         }
     }
