@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bailiwick_core::ids::AgentName;
+use rustix::fs::FlockOperation;
 use serde::Deserialize;
 
 use crate::display::Notes;
@@ -194,20 +196,58 @@ fn missing_cargo(error: &std::io::Error) -> Fault {
     Fault::bad_input(diagnosis.with_help("agents are compiled with Rust: install it from https://rustup.rs".to_owned()))
 }
 
+/// The compiler of a folder: its own folder, and the one of the target's libraries, whether it is there or not.
+struct Compiler {
+    folder: PathBuf,
+    libraries: PathBuf,
+}
+
+impl Compiler {
+    /// Asks the compiler; `None` when it cannot be run or does not know the target.
+    fn of(folder: &Path) -> Option<Self> {
+        let asked =
+            clean_command("rustc", folder).args(["--print", "sysroot", "--print", "target-libdir", "--target", TARGET]).output().ok()?;
+        let text = asked.status.success().then(|| String::from_utf8_lossy(&asked.stdout).into_owned())?;
+        let mut lines = text.lines().map(|line| PathBuf::from(line.trim()));
+        Some(Self { folder: lines.next()?, libraries: lines.next()? })
+    }
+
+    fn has_target(&self) -> bool {
+        self.libraries.is_dir()
+    }
+
+    /// Keeps other programs of this kind from installing into the compiler at the same time: two rustups spoil each other's work, and what one
+    /// has half installed looks whole to another. `None` where the system has no such lock.
+    fn lock(&self, notes: &Notes) -> Option<File> {
+        let folder = File::open(&self.folder).ok()?;
+        if rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let _waiting = notes.work("waiting for another program that looks at the compiler's targets", false);
+            rustix::fs::flock(&folder, FlockOperation::LockExclusive).ok()?;
+        }
+        Some(folder)
+    }
+}
+
 /// Sees to it that the compiler can make components; says so aloud when something is installed.
 fn ensure_target(folder: &Path, notes: &Notes) -> Result<()> {
-    let libraries = clean_command("rustc", folder).args(["--print", "target-libdir", "--target", TARGET]).output();
-    let is_there =
-        libraries.is_ok_and(|output| output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
-    if is_there {
+    let compiler = Compiler::of(folder);
+    let _lock = compiler.as_ref().and_then(|compiler| compiler.lock(notes));
+    if compiler.is_some_and(|compiler| compiler.has_target()) {
         return Ok(());
     }
     notes.say(&format!("installing the compiler's target {TARGET}: rustup target add {TARGET}"));
     let help = format!("run `rustup target add {TARGET}` yourself; without rustup, install it from https://rustup.rs");
     let failed = |message: String, output: &str| Err(Fault::bad_input(Diagnosis::new(message).with_help(help.clone()).with_output(output)));
     match clean_command("rustup", folder).args(["target", "add", TARGET]).stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => failed(format!("the target {TARGET} could not be installed"), &String::from_utf8_lossy(&output.stderr)),
+        Ok(output) if !output.status.success() => {
+            failed(format!("the target {TARGET} could not be installed"), &String::from_utf8_lossy(&output.stderr))
+        }
+        Ok(_) if Compiler::of(folder).is_some_and(|compiler| compiler.has_target()) => Ok(()),
+        Ok(_) => {
+            let message = format!("rustup has installed the target {TARGET}, and `rustc` does not have it");
+            let help = "put rustup's `rustc` first on PATH: another compiler is found there".to_owned();
+            Err(Fault::bad_input(Diagnosis::new(message).with_help(help)))
+        }
         Err(error) => failed(format!("the target {TARGET} is not installed, and rustup cannot be run: {error}"), ""),
     }
 }

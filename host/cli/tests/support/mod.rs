@@ -2,6 +2,8 @@
 #![expect(dead_code, reason = "each test file uses its part")]
 #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
+pub mod programs;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,8 +18,12 @@ pub struct Output {
 
 /// Runs the binary as a script would: no terminal, no colours.
 pub fn bailiwick<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(words: I) -> Output {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_bailiwick")).args(words).env_remove("COLUMNS").env_remove("BAILIWICK_LOG").output().unwrap();
+    output_of(Command::new(env!("CARGO_BIN_EXE_bailiwick")).args(words).env_remove("COLUMNS").env_remove("BAILIWICK_LOG"))
+}
+
+/// Runs a command to its end.
+pub fn output_of(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Output { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
