@@ -52,6 +52,15 @@ pub enum RecordKind {
     SecurityEvent,
     /// A person was asked.
     Escalated,
+    /// A data subject's payloads, salts and key were destroyed. The envelope does not tell whose: it has the digest of the
+    /// erased records' sequences.
+    SubjectErased,
+    /// A data subject's payloads must be kept: erasing is refused until the hold is released.
+    SubjectHeld,
+    /// A hold was released.
+    SubjectReleased,
+    /// The ledger is signed with another key from the next record on; this record is signed with the one before.
+    KeyRotated,
 }
 
 /// What became of a call.
@@ -169,6 +178,9 @@ pub struct Fields {
     /// What an opaque reference given to a guest refers to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<Arc<str>>,
+    /// For a rotation: the new key, as a C2SP verifier key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
     /// Labels of the data; empty until labels are kept.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub labels: Vec<String>,

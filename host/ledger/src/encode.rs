@@ -28,6 +28,10 @@ pub(crate) fn kind_name(kind: RecordKind) -> &'static str {
         RecordKind::CallOutcome => "call-outcome",
         RecordKind::SecurityEvent => "security-event",
         RecordKind::Escalated => "escalated",
+        RecordKind::SubjectErased => "subject-erased",
+        RecordKind::SubjectHeld => "subject-held",
+        RecordKind::SubjectReleased => "subject-released",
+        RecordKind::KeyRotated => "key-rotated",
     }
 }
 
@@ -75,6 +79,7 @@ pub(crate) fn envelope(out: &mut Vec<u8>, place: Place, kind: RecordKind, contex
         policy_version,
         grant,
         reference,
+        key,
         labels,
         fuel,
         duration_us,
@@ -103,6 +108,7 @@ pub(crate) fn envelope(out: &mut Vec<u8>, place: Place, kind: RecordKind, contex
     object.number("fuel", *fuel);
     object.text("grant", grant.as_ref().map(|grant| grant.as_str()));
     object.number("intent", intent.map(|intent| intent.0));
+    object.text("key", key.as_deref());
     object.word("kind", Some(kind_name(kind)));
     if !labels.is_empty() {
         object.key("labels");

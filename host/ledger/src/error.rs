@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_core::ids::Seq;
 
+use crate::note::NoteProblem;
+use crate::signing::SignProblem;
+
 /// Who holds the executor role of a state folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
@@ -94,6 +97,80 @@ pub enum OpenProblem {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The key that signs the ledger cannot be used.
+    #[error("the signing key `{}` cannot be used: {reason}; restore it from a backup, or pass another `--state`", .path.display())]
+    SigningKey {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The signer given is not the one that the ledger is signed with.
+    #[error("the ledger `{}` is signed with `{expected}`, the signer given is `{given}`: give the right one, or rotate from it", .path.display())]
+    Signer {
+        /// The ledger.
+        path: PathBuf,
+        /// The key that the ledger names.
+        expected: String,
+        /// The key given.
+        given: String,
+    },
+    /// The signer cannot sign.
+    #[error("the ledger cannot be opened: {source}")]
+    Sign {
+        /// Why.
+        source: SignProblem,
+    },
+    /// The keys of the payloads are not those that the ledger was written with.
+    #[error("the payload keys `{}` {reason}: without them no payload can be read; restore them from a backup", .path.display())]
+    PayloadKeys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// There was a ledger here, and it is gone.
+    #[error(
+        "the ledger `{}` is gone: `{}` shows that there was one{}; put the ledger back from a backup, or, to begin a new one, pass \
+         another `--state` and another anchor file", .path.display(), .shown_by.display(), of_size(.records)
+    )]
+    Gone {
+        /// Where the ledger was.
+        path: PathBuf,
+        /// The file that shows it.
+        shown_by: PathBuf,
+        /// How many records it had at least, where that is known.
+        records: Option<u64>,
+    },
+    /// The ledger is not the one, or not as long as the one, that a checkpoint was made of.
+    #[error(
+        "the ledger `{}` has {found} records and is not the one that `{}` is a checkpoint of ({anchored} records): it was set back or \
+         replaced; restore the newest copy, and keep that file as evidence", .path.display(), .shown_by.display()
+    )]
+    SetBack {
+        /// The ledger.
+        path: PathBuf,
+        /// The file with the checkpoint.
+        shown_by: PathBuf,
+        /// Records that the ledger has.
+        found: u64,
+        /// Records that the checkpoint counts.
+        anchored: u64,
+    },
+    /// A file with checkpoints cannot be read.
+    #[error("`{}` has no checkpoints that could be read ({source}): restore it, or name another file", .path.display())]
+    Checkpoints {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: NoteProblem,
+    },
+    /// An anchor file would lie in the state folder.
+    #[error("the anchor file `{}` lies in the state folder, where whoever changes the ledger changes it too: name one outside", .path.display())]
+    AnchorInside {
+        /// The file.
+        path: PathBuf,
+    },
     /// SQLite failed.
     #[error("cannot open the ledger `{}`: {source}", .path.display())]
     Storage {
@@ -108,6 +185,10 @@ pub enum OpenProblem {
         /// Why.
         source: io::Error,
     },
+}
+
+fn of_size(records: &Option<u64>) -> String {
+    records.map_or_else(String::new, |records| format!(", of {records} records"))
 }
 
 impl OpenProblem {
@@ -154,6 +235,12 @@ pub enum ReadProblem {
     /// The stored tree head is not what was written.
     #[error("the ledger's stored head is damaged: {0}; `bailiwick ledger verify` checks all records")]
     Head(String),
+    /// The keys of the payloads are needed and not there.
+    #[error("the payload keys `{}` are missing or cannot be read: without them no payload can be read; restore them from a backup", .path.display())]
+    PayloadKeys {
+        /// The file.
+        path: PathBuf,
+    },
     /// A search by subject needs the subject key.
     #[error(transparent)]
     SubjectKey(Box<OpenProblem>),

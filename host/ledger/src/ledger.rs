@@ -9,16 +9,18 @@ use bailiwick_core::Recorder;
 use bailiwick_core::connector::BoxFuture;
 use bailiwick_core::ids::Seq;
 use bailiwick_core::record::{Draft, LedgerFailure};
-use rusqlite::Connection;
+use parking_lot::Mutex;
 
+use crate::anchor::{AnchorState, Anchorer, Anchors, Post};
 use crate::error::OpenProblem;
+use crate::note::VerifierKey;
+use crate::opened::Opened;
 use crate::queue::{Clock, Queue};
 use crate::reader::Reader;
-use crate::schema::{self, Found};
 use crate::secrets::SubjectKey;
-use crate::state::{ExecutorLock, StatePaths, is_blank, private_file};
-use crate::tree::Tree;
-use crate::writer::Writer;
+use crate::signing::Signer;
+use crate::state::{ExecutorLock, StatePaths};
+use crate::writer::{Encoder, Writer};
 
 /// How a ledger is opened.
 #[derive(Clone)]
@@ -30,17 +32,35 @@ pub struct LedgerOptions {
     pub gather: Duration,
     /// Most pages (of 4 KiB) of the database. Default `None`: as the disk has room. A full database fails like a full disk.
     pub max_pages: Option<u32>,
+    /// Name of a new ledger, as its checkpoints say it: best a URL of yours without scheme, `example.com/ledgers/returns`. Default: made
+    /// from the first key. A ledger keeps the name that it has.
+    pub origin: Option<String>,
+    /// Who signs. Default `None`: a key of the host's own, made on first start in the state folder.
+    pub signer: Option<Arc<dyn Signer>>,
+    /// Where checkpoints are anchored. Default: nowhere, so that the ledger proves nothing against who can write all of it.
+    pub anchors: Anchors,
 }
 
 impl Default for LedgerOptions {
     fn default() -> Self {
-        Self { clock: Arc::new(system_time_ms), gather: Duration::from_millis(3), max_pages: None }
+        Self {
+            clock: Arc::new(system_time_ms),
+            gather: Duration::from_millis(3),
+            max_pages: None,
+            origin: None,
+            signer: None,
+            anchors: Anchors::default(),
+        }
     }
 }
 
 impl std::fmt::Debug for LedgerOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LedgerOptions").field("gather", &self.gather).field("max_pages", &self.max_pages).finish_non_exhaustive()
+        f.debug_struct("LedgerOptions")
+            .field("gather", &self.gather)
+            .field("max_pages", &self.max_pages)
+            .field("anchors", &self.anchors)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,8 +74,14 @@ fn system_time_ms() -> u64 {
 /// Records are appended from any thread and written by one; dropping the ledger writes what is queued and gives the
 /// executor role back. After the first failure to write, nothing can be appended any more.
 pub struct Ledger {
-    queue: Arc<Queue>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) paths: StatePaths,
+    pub(crate) subject_key: SubjectKey,
+    /// The key that signs now.
+    pub(crate) key: Mutex<VerifierKey>,
+    post: Arc<Post>,
     writer: Option<JoinHandle<()>>,
+    anchorer: Option<JoinHandle<()>>,
     state: PathBuf,
     epoch: u64,
     // Given back after the writer has ended: fields are dropped after `drop` has run.
@@ -79,17 +105,55 @@ impl Ledger {
         let paths = StatePaths::new(state);
         paths.create_folder()?;
         let mut lock = ExecutorLock::take(&paths)?;
-        let opened = Opened::open(&paths, options.max_pages)?;
+        let opened = Opened::open(&paths, &options)?;
         let epoch = opened.epoch;
         lock.announce(epoch).map_err(|problem| OpenProblem::file("write", &paths.lock, problem))?;
         let queue = Arc::new(Queue::new(opened.tree.size(), opened.last_time_ms, options.clock, options.gather));
-        let writer = Writer::new(opened.connection, opened.tree, opened.subject_key);
-        let for_writer = Arc::clone(&queue);
-        let writer = std::thread::Builder::new()
-            .name("ledger-writer".to_owned())
-            .spawn(move || writer.run(for_writer))
-            .map_err(|source| OpenProblem::System { source })?;
-        Ok(Self { queue, writer: Some(writer), state: state.to_owned(), epoch, _lock: lock })
+        let post = Arc::new(Post::default());
+        let key = Mutex::new(opened.signer.verifier_key().clone());
+        if opened.tree.size() > 0 {
+            post.put(opened.checkpoint);
+        }
+        let writer = Writer {
+            connection: opened.connection,
+            tree: opened.tree,
+            encoder: Encoder::new(opened.subject_key.clone(), opened.book),
+            signer: opened.signer,
+            paths: paths.clone(),
+            post: Arc::clone(&post),
+        };
+        let anchorer = Anchorer::new(paths.clone(), opened.files, &options.anchors).spawn(Arc::clone(&post))?;
+        let mut ledger = Self {
+            queue,
+            paths,
+            subject_key: opened.subject_key,
+            key,
+            post,
+            writer: None,
+            anchorer: Some(anchorer),
+            state: state.to_owned(),
+            epoch,
+            _lock: lock,
+        };
+        let for_writer = Arc::clone(&ledger.queue);
+        let thread = std::thread::Builder::new().name("ledger-writer".to_owned());
+        ledger.writer = Some(thread.spawn(move || writer.run(for_writer)).map_err(|source| OpenProblem::System { source })?);
+        Ok(ledger)
+    }
+
+    /// Gives the public key that signs now.
+    pub fn verifier_key(&self) -> VerifierKey {
+        self.key.lock().clone()
+    }
+
+    /// Says how far each place of anchoring has got, as of the last time.
+    pub fn anchors(&self) -> Vec<AnchorState> {
+        self.post.states()
+    }
+
+    /// Anchors what is on disk now, and says how far each place has got. Waits for files and witness.
+    pub fn anchor_now(&self) -> Vec<AnchorState> {
+        self.post.hurry(self.queue.on_disk())
     }
 
     /// Gives the epoch: how many executors this state folder has had, this one included.
@@ -128,6 +192,11 @@ impl Ledger {
             // A panic of the writer has become the queue's failure.
             let _ = writer.join();
         }
+        // After the writer, whose last checkpoint is still to be anchored.
+        self.post.close();
+        if let Some(anchorer) = self.anchorer.take() {
+            let _ = anchorer.join();
+        }
     }
 }
 
@@ -151,48 +220,5 @@ impl Recorder for Ledger {
 
     fn is_pressed(&self) -> bool {
         self.queue.is_pressed()
-    }
-}
-
-/// A ledger that was checked and taken over.
-struct Opened {
-    connection: Connection,
-    tree: Tree,
-    last_time_ms: u64,
-    subject_key: SubjectKey,
-    epoch: u64,
-}
-
-impl Opened {
-    fn open(paths: &StatePaths, max_pages: Option<u32>) -> Result<Self, OpenProblem> {
-        let path = &paths.ledger;
-        let found = if is_blank(path)? { Found::Blank } else { schema::inspect(&schema::open_to_read(paths)?, path)? };
-        let key = SubjectKey::read(paths)?;
-        let (subject_key, version, tree, last_time_ms, last_epoch) = match found {
-            // A key without a ledger is what a crash between the two leaves behind.
-            Found::Blank => (key.map_or_else(|| SubjectKey::create(paths), Ok)?, 0, Tree::default(), 0, 0),
-            Found::Ledger { version, last_time_ms, tree, key_check, epoch } => {
-                let wrong = |reason| OpenProblem::SubjectKey { path: paths.subject_key.clone(), reason };
-                let key = key.ok_or_else(|| wrong("is missing"))?;
-                if key.check_value() != key_check {
-                    return Err(wrong("is not the one that the ledger was written with"));
-                }
-                (key, version, tree, last_time_ms, epoch)
-            }
-        };
-        if version == 0 {
-            private_file()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)
-                .map_err(|problem| OpenProblem::file("create", path, problem))?;
-        }
-        let mut connection = schema::open_to_write(paths, max_pages)?;
-        let epoch = last_epoch + 1;
-        schema::take_over(&mut connection, version, epoch, &subject_key.check_value())
-            .map_err(|problem| OpenProblem::storage(path, problem))?;
-        paths.sync_folder()?;
-        Ok(Self { connection, tree, last_time_ms, subject_key, epoch })
     }
 }

@@ -1,5 +1,6 @@
 //! The queue between those who append and the writer thread.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::check::DEPTH;
+use crate::orders::Order;
 
 /// From so many records waiting for the disk on, callers are asked to wait: about a tenth of a second of the writer's work.
 pub const PRESSED_RECORDS: usize = 8_192;
@@ -42,10 +44,17 @@ pub(crate) struct Pending {
     pub(crate) draft: Draft,
 }
 
+/// Something that only the writer can do, with the place of the record that it makes.
+pub(crate) struct Placed {
+    pub(crate) seq: Seq,
+    pub(crate) time_ms: u64,
+    pub(crate) order: Order,
+}
+
 /// What the writer thread is to do next.
 pub(crate) enum Work {
-    /// Write these records.
-    Batch(Vec<Pending>),
+    /// Write these records, and then do what was ordered. One of the two may be missing.
+    Batch(Vec<Pending>, Option<Placed>),
     /// Nothing came for a while.
     Idle,
     /// Everything is written and nothing more will come.
@@ -56,6 +65,7 @@ type Outcome = Result<(), LedgerFailure>;
 
 struct Inner {
     queue: Vec<Pending>,
+    orders: VecDeque<Order>,
     queued_bytes: usize,
     /// Being written.
     writing_records: usize,
@@ -74,6 +84,19 @@ impl Inner {
     fn is_over(&self, factor: usize) -> bool {
         self.queue.len() + self.writing_records > PRESSED_RECORDS * factor
             || self.queued_bytes + self.writing_bytes > PRESSED_BYTES * factor
+    }
+
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !self.orders.is_empty()
+    }
+
+    /// Gives the next sequence and its time.
+    fn place(&mut self, now_ms: u64) -> (Seq, u64) {
+        let seq = Seq(self.next);
+        let time_ms = now_ms.max(self.last_time_ms);
+        self.next += 1;
+        self.last_time_ms = time_ms;
+        (seq, time_ms)
     }
 
     fn refusal(&self) -> Option<LedgerFailure> {
@@ -102,6 +125,7 @@ impl Queue {
     pub(crate) fn new(size: u64, last_time_ms: u64, clock: Clock, gather: Duration) -> Self {
         let inner = Inner {
             queue: Vec::new(),
+            orders: VecDeque::new(),
             queued_bytes: 0,
             writing_records: 0,
             writing_bytes: 0,
@@ -127,10 +151,7 @@ impl Queue {
         if let Some(refusal) = inner.refusal() {
             return Err(refusal);
         }
-        let seq = Seq(inner.next);
-        let time_ms = now_ms.max(inner.last_time_ms);
-        inner.next += 1;
-        inner.last_time_ms = time_ms;
+        let (seq, time_ms) = inner.place(now_ms);
         inner.queued_bytes += bytes;
         inner.queue.push(Pending { seq, time_ms, draft });
         if inner.is_over(1) {
@@ -143,6 +164,18 @@ impl Queue {
             self.work.notify_one();
         }
         Ok(seq)
+    }
+
+    /// Has the writer do something. Its record is placed after everything that was appended before.
+    pub(crate) fn order(&self, order: Order) -> Outcome {
+        let mut inner = self.inner.lock();
+        if let Some(refusal) = inner.refusal() {
+            return Err(refusal);
+        }
+        inner.orders.push_back(order);
+        drop(inner);
+        self.work.notify_one();
+        Ok(())
     }
 
     /// Waits until a record is on disk. The writer learns of it at once, not when the future is first polled.
@@ -181,32 +214,37 @@ impl Queue {
     /// Waits for something to do. `spare` becomes the next queue, so that its memory is used again.
     pub(crate) fn take(&self, spare: Vec<Pending>) -> Work {
         let mut inner = self.inner.lock();
-        while inner.queue.is_empty() {
+        while !inner.has_work() {
             if inner.is_closed || inner.failure.is_some() {
                 return Work::Done;
             }
             inner.writer_sleeps = true;
             let is_idle = self.work.wait_for(&mut inner, IDLE).timed_out();
             inner.writer_sleeps = false;
-            if is_idle && inner.queue.is_empty() {
+            if is_idle && !inner.has_work() {
                 return Work::Idle;
             }
         }
         let gathered_by = Instant::now() + self.gather;
-        while inner.waiters.is_empty() && inner.queue.len() < GATHERED_RECORDS && !inner.is_closed {
+        while inner.waiters.is_empty() && inner.orders.is_empty() && inner.queue.len() < GATHERED_RECORDS && !inner.is_closed {
             if self.work.wait_until(&mut inner, gathered_by).timed_out() {
                 break;
             }
         }
         inner.writing_records = inner.queue.len();
         inner.writing_bytes = mem::take(&mut inner.queued_bytes);
-        Work::Batch(mem::replace(&mut inner.queue, spare))
+        let batch = mem::replace(&mut inner.queue, spare);
+        let order = inner.orders.pop_front().map(|order| {
+            let (seq, time_ms) = inner.place((self.clock)());
+            Placed { seq, time_ms, order }
+        });
+        Work::Batch(batch, order)
     }
 
     /// Sleeps until something comes. For a writer that has tidied up, so that an idle host does nothing at all.
     pub(crate) fn sleep(&self) {
         let mut inner = self.inner.lock();
-        while inner.queue.is_empty() && !inner.is_closed && inner.failure.is_none() {
+        while !inner.has_work() && !inner.is_closed && inner.failure.is_none() {
             inner.writer_sleeps = true;
             self.work.wait(&mut inner);
             inner.writer_sleeps = false;
@@ -235,7 +273,8 @@ impl Queue {
         let mut inner = self.inner.lock();
         let failure = inner.failure.get_or_insert(LedgerFailure(reason)).clone();
         let waiters = mem::take(&mut inner.waiters);
-        let dropped = mem::take(&mut inner.queue);
+        // Who waits for an order learns of the failure when it is dropped.
+        let dropped = (mem::take(&mut inner.queue), mem::take(&mut inner.orders));
         inner.queued_bytes = 0;
         drop(inner);
         drop(dropped);
@@ -251,6 +290,11 @@ impl Queue {
         self.inner.lock().is_closed = true;
         self.work.notify_one();
         self.room.notify_all();
+    }
+
+    /// Gives the number of records on disk.
+    pub(crate) fn on_disk(&self) -> u64 {
+        self.inner.lock().durable
     }
 
     /// Gives the reason of the failure, if there was one.

@@ -1,6 +1,8 @@
-//! Reading the ledger: in order, by run, by task, by kind, by subject.
+//! Reading the ledger: in order, by run, by task, by kind, by subject; and what proves that it is the one.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::Path;
 
 use bailiwick_core::ids::{Digest, RunId, Seq, SubjectId, TaskId, TenantId, WorkflowName};
@@ -10,12 +12,16 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
 
 use crate::check;
+use crate::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::encode::kind_name;
 use crate::error::{OpenProblem, ReadProblem};
-use crate::schema::{self, Found, VERSION};
-use crate::secrets::{SubjectKey, commitment};
+use crate::note::{NoteSignature, VerifierKey};
+use crate::proof::{self, Subtrees};
+use crate::schema::{self, Facts, Found, VERSION};
+use crate::secrets::{SALT_BYTES, SubjectKey, commitment};
 use crate::state::{StatePaths, is_blank};
-use crate::tree::leaf_hash;
+use crate::tree::{Tree, leaf_hash};
+use crate::unseal::{Unsealed, Unsealer};
 
 /// Most records, or runs, that one page holds.
 pub const PAGE: usize = 512;
@@ -72,11 +78,27 @@ pub struct RunSummary {
     pub last: RunMark,
 }
 
+/// What has become of a record's payload.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PayloadState {
+    /// The record never had one.
+    None,
+    /// It is there, and is what the record commits to.
+    Here(Value),
+    /// It was erased with its data subject; the erasure is this record.
+    Erased(Seq),
+    /// It is gone, and no erasure is on record.
+    Missing,
+    /// It is there and sealed; its key is not at hand.
+    Sealed,
+}
+
 /// Reads a ledger, whether an executor is running or not. Changes nothing; any number may be open.
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
     paths: StatePaths,
+    unsealer: RefCell<Unsealer>,
 }
 
 impl Reader {
@@ -103,14 +125,19 @@ impl Reader {
         let connection = schema::open_to_read(&paths)?;
         let damage = match schema::inspect(&connection, &paths.ledger) {
             Ok(Found::Blank) => return Err(absent()),
-            Ok(Found::Ledger { version, .. }) if version < VERSION => {
+            Ok(Found::Ledger(Facts { version, .. })) if version < VERSION => {
                 return Err(OpenProblem::Older { path: paths.ledger, found: version, known: VERSION });
             }
-            Ok(Found::Ledger { .. }) => None,
+            Ok(Found::Ledger(_)) => None,
             Err(damage @ OpenProblem::Damaged { .. }) => Some(damage),
             Err(problem) => return Err(problem),
         };
-        Ok((Self { connection, paths }, damage))
+        let unsealer = RefCell::new(Unsealer::to_read(&paths, &connection));
+        Ok((Self { connection, paths, unsealer }, damage))
+    }
+
+    pub(crate) fn paths(&self) -> &StatePaths {
+        &self.paths
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -180,26 +207,120 @@ impl Reader {
         Records { reader: self, filter, next: Some(from), page: VecDeque::new() }
     }
 
-    /// Gives the payload of a record as one JSON object; `None` when it has none, or when it was erased.
+    /// Gives the payload of a record as one JSON object; `None` when it has none, or when it was erased or is missing.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not what the record commits to, or when the payload keys are not there.
+    pub fn payload(&self, envelope: &Envelope) -> Result<Option<Value>, ReadProblem> {
+        match self.payload_state(envelope)? {
+            PayloadState::Here(value) => Ok(Some(value)),
+            PayloadState::None | PayloadState::Erased(_) | PayloadState::Missing => Ok(None),
+            PayloadState::Sealed => Err(ReadProblem::PayloadKeys { path: self.paths.payload_keys.clone() }),
+        }
+    }
+
+    /// Gives the payload of a record, or why there is none.
     ///
     /// # Errors
     /// When it cannot be read or is not what the record commits to.
-    pub fn payload(&self, envelope: &Envelope) -> Result<Option<Value>, ReadProblem> {
-        let Some(committed) = envelope.commitment else { return Ok(None) };
-        let bad = |reason: String| ReadProblem::Record { seq: envelope.seq, reason };
-        let Ok(seq) = i64::try_from(envelope.seq.0) else { return Ok(None) };
-        let mut statement = self.connection.prepare_cached("SELECT salt, body, subject FROM payloads WHERE seq = ?1")?;
+    pub fn payload_state(&self, envelope: &Envelope) -> Result<PayloadState, ReadProblem> {
+        self.with_payload(envelope.seq, envelope.commitment, |_, _, body| {
+            check::read(body).map_err(|reason| format!("its payload is {reason}"))
+        })
+        .map(|found| match found {
+            Payload::Here(value) => PayloadState::Here(value),
+            Payload::Not(state) => state,
+        })
+    }
+
+    /// Hands salt, name and body of a payload to a function, after having compared them with the commitment.
+    pub(crate) fn with_payload<T>(
+        &self,
+        at: Seq,
+        committed: Option<Digest>,
+        take: impl FnOnce(&[u8; SALT_BYTES], &[u8], &[u8]) -> Result<T, String>,
+    ) -> Result<Payload<T>, ReadProblem> {
+        let Some(committed) = committed else { return Ok(Payload::Not(PayloadState::None)) };
+        let bad = |reason: String| ReadProblem::Record { seq: at, reason };
+        let seq = at.0.cast_signed();
+        let mut statement = self.connection.prepare_cached("SELECT subject, key, body FROM payloads WHERE seq = ?1")?;
         let mut rows = statement.query([seq])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let (ValueRef::Blob(salt), ValueRef::Blob(body)) = (row.get_ref(0)?, row.get_ref(1)?) else {
-            return Err(bad("its payload has another type".to_owned()));
+        let Some(row) = rows.next()? else {
+            let mut erased = self.connection.prepare_cached("SELECT record FROM erased WHERE seq = ?1")?;
+            let record = erased.query_row([seq], |row| row.get::<_, i64>(0)).optional()?;
+            return Ok(Payload::Not(record.map_or(PayloadState::Missing, |record| PayloadState::Erased(Seq(record.cast_unsigned())))));
         };
-        let salt = salt.try_into().map_err(|_| bad("the salt of its payload has another length".to_owned()))?;
-        let subject = row.get_ref(2)?.as_blob_or_null().ok().flatten().unwrap_or_default();
-        if commitment(salt, subject, body) != committed {
-            return Err(bad("its payload is not the one that it commits to".to_owned()));
+        let ValueRef::Blob(sealed) = row.get_ref(2)? else { return Err(bad("its payload has another type".to_owned())) };
+        let subject = row.get_ref(0)?.as_blob_or_null().ok().flatten().unwrap_or_default();
+        let mut unsealer = self.unsealer.borrow_mut();
+        match unsealer.open(at, subject, row.get::<_, i64>(1)?.cast_unsigned(), sealed) {
+            Unsealed::Open(salt, body) if commitment(salt, subject, body) == committed => {
+                take(salt, subject, body).map(Payload::Here).map_err(bad)
+            }
+            Unsealed::Open(..) => Err(bad("its payload is not the one that it commits to".to_owned())),
+            Unsealed::Bad => Err(bad("its payload is not what was sealed for it, or its key was destroyed".to_owned())),
+            Unsealed::NoKeys => Ok(Payload::Not(PayloadState::Sealed)),
         }
-        check::read(body).map(Some).map_err(|reason| bad(format!("its payload is {reason}")))
+    }
+
+    /// Gives the keys that sign the ledger, in order, each with the first record that is under its checkpoints alone.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn signing_keys(&self) -> Result<Vec<(Seq, VerifierKey)>, ReadProblem> {
+        let keys = schema::stored_keys(&self.connection)?;
+        keys.map(|keys| keys.signing).ok_or_else(|| ReadProblem::Head("the keys that it names cannot be read".to_owned()))
+    }
+
+    /// Gives the newest signed checkpoint; `None` while there is no record.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<SignedCheckpoint>, ReadProblem> {
+        self.signed_head(
+            "SELECT size, root, signature FROM heads WHERE signature IS NOT NULL AND size <= ?1 ORDER BY size DESC LIMIT 1",
+            i64::MAX,
+        )
+    }
+
+    /// Gives the signed checkpoint over exactly so many records; `None` when none was made.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn checkpoint_at(&self, size: u64) -> Result<Option<SignedCheckpoint>, ReadProblem> {
+        self.signed_head("SELECT size, root, signature FROM heads WHERE signature IS NOT NULL AND size = ?1", size.cast_signed())
+    }
+
+    fn signed_head(&self, sql: &str, size: i64) -> Result<Option<SignedCheckpoint>, ReadProblem> {
+        let found: Option<(i64, [u8; 32], [u8; 64])> =
+            self.connection.prepare_cached(sql)?.query_row([size], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+        let Some((size, root, signature)) = found else { return Ok(None) };
+        let size = size.cast_unsigned();
+        let keys = self.signing_keys()?;
+        let key = keys.iter().rev().find(|(first, _)| first.0 < size).or(keys.first()).map(|(_, key)| key);
+        let key = key.ok_or_else(|| ReadProblem::Head("it names no key".to_owned()))?;
+        let checkpoint = Checkpoint { origin: key.name().to_owned(), size, root: Digest::from_bytes(root) };
+        Ok(Some(SignedCheckpoint::new(checkpoint, NoteSignature::new(key, &signature))))
+    }
+
+    /// Makes the proof that a record lies in the tree over the first `size` records, from the stored leaves. Costs by the size.
+    ///
+    /// # Errors
+    /// When the record does not lie below the size, there are not so many records, or leaves cannot be read.
+    pub fn inclusion_proof(&self, seq: Seq, size: u64) -> Result<Vec<Digest>, ReadProblem> {
+        if seq.0 >= size {
+            return Err(ReadProblem::Head(format!("record {seq} does not lie below {size}")));
+        }
+        proof::inclusion(self, seq.0, size)
+    }
+
+    /// Makes the proof that the tree over the first `old` records is the beginning of that over the first `new`, from the stored leaves.
+    /// Costs by the size.
+    ///
+    /// # Errors
+    /// When there are not so many records, or leaves cannot be read.
+    pub fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Digest>, ReadProblem> {
+        proof::consistency(self, old, new)
     }
 
     /// Gives the events of a run in order, each with its payload: what the run's state is folded from.
@@ -248,6 +369,31 @@ impl Reader {
         let mut rows = statement.query([run.as_str()])?;
         // The index named the run just now, and nothing is deleted.
         rows.next()?.map_or(Err(ReadProblem::Storage(rusqlite::Error::QueryReturnedNoRows)), decode)
+    }
+}
+
+/// A payload, or why there is none.
+pub(crate) enum Payload<T> {
+    Here(T),
+    Not(PayloadState),
+}
+
+impl Subtrees for Reader {
+    type Problem = ReadProblem;
+
+    fn root_of(&self, leaves: Range<u64>) -> Result<Digest, ReadProblem> {
+        let mut statement = self.connection.prepare_cached("SELECT seq, leaf FROM records WHERE seq >= ?1 AND seq < ?2 ORDER BY seq")?;
+        let mut rows = statement.query(params![leaves.start.cast_signed(), leaves.end.cast_signed()])?;
+        let mut tree = Tree::default();
+        for seq in leaves {
+            let bad = |reason: &str| ReadProblem::Record { seq: Seq(seq), reason: reason.to_owned() };
+            let row = rows.next()?.ok_or_else(|| bad("it is missing"))?;
+            if row.get::<_, i64>(0)?.cast_unsigned() != seq {
+                return Err(bad("it is missing"));
+            }
+            tree.push(Digest::from_bytes(row.get(1).map_err(|_| bad("its leaf is no hash"))?));
+        }
+        Ok(tree.root())
     }
 }
 

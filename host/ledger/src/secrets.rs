@@ -1,4 +1,4 @@
-//! What keeps payloads from being guessed or linked: salts, and the key under which data subjects are filed.
+//! What keeps payloads from being guessed or linked: salts (and nonces), and the key under which data subjects are filed.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 
@@ -7,6 +7,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::OpenProblem;
+use crate::seal::NONCE_BYTES;
 use crate::state::{StatePaths, private_file};
 
 /// Bytes of a salt.
@@ -28,22 +29,26 @@ pub(crate) fn commitment(salt: &[u8; SALT_BYTES], subject: &[u8], body: &[u8]) -
     Digest::from_bytes(Sha256::new().chain_update(salt).chain_update(length).chain_update(subject).chain_update(body).finalize().into())
 }
 
-/// Random salts from the operating system.
+/// A salt and the nonce to seal it with.
+pub(crate) type SaltAndNonce = ([u8; SALT_BYTES], [u8; NONCE_BYTES]);
+
+/// Random salts and nonces from the operating system.
 #[derive(Default)]
 pub(crate) struct Salts {
-    drawn: Vec<[u8; SALT_BYTES]>,
+    drawn: Vec<[u8; SALT_BYTES + NONCE_BYTES]>,
 }
 
 impl Salts {
-    /// Gives a salt that was never given before.
-    pub(crate) fn next(&mut self) -> Result<[u8; SALT_BYTES], getrandom::Error> {
-        if let Some(salt) = self.drawn.pop() {
-            return Ok(salt);
+    /// Gives a salt and a nonce that were never given before.
+    pub(crate) fn next(&mut self) -> Result<SaltAndNonce, getrandom::Error> {
+        if self.drawn.is_empty() {
+            let mut bytes = [[0; SALT_BYTES + NONCE_BYTES]; SALTS_AT_ONCE];
+            getrandom::fill(bytes.as_flattened_mut())?;
+            self.drawn.extend_from_slice(&bytes);
         }
-        let mut bytes = [[0; SALT_BYTES]; SALTS_AT_ONCE];
-        getrandom::fill(bytes.as_flattened_mut())?;
-        self.drawn.extend_from_slice(&bytes);
-        self.drawn.pop().ok_or(getrandom::Error::UNEXPECTED)
+        let drawn = self.drawn.pop().ok_or(getrandom::Error::UNEXPECTED)?;
+        let (salt, nonce) = drawn.split_first_chunk().ok_or(getrandom::Error::UNEXPECTED)?;
+        Ok((*salt, nonce.try_into().map_err(|_| getrandom::Error::UNEXPECTED)?))
     }
 }
 

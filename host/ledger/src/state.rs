@@ -24,6 +24,14 @@ pub(crate) struct StatePaths {
     pub(crate) ledger: PathBuf,
     /// The key for data subjects.
     pub(crate) subject_key: PathBuf,
+    /// The keys that payloads are sealed with.
+    pub(crate) payload_keys: PathBuf,
+    /// The key that checkpoints are signed with.
+    pub(crate) signing_key: PathBuf,
+    /// The signing key that waits for the commit that names it.
+    pub(crate) next_key: PathBuf,
+    /// The last checkpoint, by which a ledger that was taken away or set back is missed.
+    pub(crate) checkpoint: PathBuf,
 }
 
 impl StatePaths {
@@ -33,6 +41,10 @@ impl StatePaths {
             lock: state.join("lock"),
             ledger: state.join("ledger.sqlite"),
             subject_key: state.join("subject.key"),
+            payload_keys: state.join("payload.keys"),
+            signing_key: state.join("signing.key"),
+            next_key: state.join("signing.key.next"),
+            checkpoint: state.join("ledger.checkpoint"),
         }
     }
 
@@ -49,6 +61,17 @@ impl StatePaths {
     pub(crate) fn sync_folder(&self) -> Result<(), OpenProblem> {
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|problem| OpenProblem::file("sync", &self.folder, problem))
     }
+}
+
+/// Replaces a small file, so that it holds the old or the new bytes whenever the machine stops.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), OpenProblem> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    let problem = |problem| OpenProblem::file("write", &draft, problem);
+    let mut file = private_file().write(true).create(true).truncate(true).open(&draft).map_err(problem)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(problem)?;
+    std::fs::rename(&draft, path).map_err(|problem| OpenProblem::file("write", path, problem))
 }
 
 /// Options for files that belong to the owner alone. A symbolic link in the place of one is refused, so that nobody can

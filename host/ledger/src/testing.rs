@@ -59,12 +59,12 @@ fn outcome() -> impl Strategy<Value = CallOutcome> {
 
 fn fields() -> impl Strategy<Value = Fields> {
     let call = (of(word()), of(word()), of(any::<u32>()), of(any::<u64>()), of(outcome()), of(word()));
-    let decision = (of(any::<bool>()), of(word()), of(word()), of(word()), of(word()));
+    let decision = (of(any::<bool>()), of(word()), of(word()), of(word()), of(word()), of(word()));
     let rest =
         (prop::collection::vec(word(), 0..3), of(any::<u64>()), of(any::<u64>()), prop::collection::btree_map(word(), digest(), 0..3));
     (call, decision, rest).prop_map(|(call, decision, (labels, fuel, duration_us, digests))| {
         let (event, operation, ordinal, intent, outcome, reason) = call;
-        let (permit, rule, policy_version, grant, reference) = decision;
+        let (permit, rule, policy_version, grant, reference, key) = decision;
         Fields {
             event: event.map(Into::into),
             operation: operation.map(Into::into),
@@ -77,6 +77,7 @@ fn fields() -> impl Strategy<Value = Fields> {
             policy_version: policy_version.map(Into::into),
             grant: grant.map(Into::into),
             reference: reference.map(Into::into),
+            key: key.map(Into::into),
             labels,
             fuel,
             duration_us,
@@ -103,6 +104,8 @@ fn kind() -> impl Strategy<Value = RecordKind> {
         K::CallOutcome,
         K::SecurityEvent,
         K::Escalated,
+        K::SubjectHeld,
+        K::SubjectReleased,
     ])
 }
 

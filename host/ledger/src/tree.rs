@@ -15,7 +15,8 @@ pub(crate) fn leaf_hash(leaf: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::new().chain_update([0x00]).chain_update(leaf).finalize().into())
 }
 
-fn node_hash(left: &Digest, right: &Digest) -> Digest {
+/// Hashes two nodes into the one above them.
+pub(crate) fn node_hash(left: &Digest, right: &Digest) -> Digest {
     Digest::from_bytes(Sha256::new().chain_update([0x01]).chain_update(left.as_bytes()).chain_update(right.as_bytes()).finalize().into())
 }
 

@@ -93,7 +93,16 @@ fn no_subject_stands_in_the_file_in_plain_outside_of_its_payload() {
 fn files_are_the_owners_alone() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
-    for file in ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "subject.key", "lock"] {
+    for file in [
+        "ledger.sqlite",
+        "ledger.sqlite-wal",
+        "ledger.sqlite-shm",
+        "subject.key",
+        "payload.keys",
+        "signing.key",
+        "ledger.checkpoint",
+        "lock",
+    ] {
         let mode = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
@@ -334,8 +343,8 @@ fn what_is_no_ledger_is_refused_and_left_alone() {
     });
     assert!(matches!(problem, OpenProblem::NotALedger { .. }), "{problem}");
 
-    let (problem, reader) = refused(|path| sql(path, "PRAGMA user_version = 2"));
-    assert!(matches!(problem, OpenProblem::Newer { found: 2, known: 1, .. }), "{problem}");
+    let (problem, reader) = refused(|path| sql(path, "PRAGMA user_version = 3"));
+    assert!(matches!(problem, OpenProblem::Newer { found: 3, known: 2, .. }), "{problem}");
     assert!(matches!(reader, Err(OpenProblem::Newer { .. })));
 
     let trigger = "CREATE TRIGGER hide AFTER INSERT ON records BEGIN DELETE FROM payloads WHERE seq = new.seq; END";

@@ -102,22 +102,29 @@ fn a_flipped_byte_is_found_wherever_it_lies() {
         assert_eq!(Tampered::new().flip("records", "envelope", 50, at).first_bad(), (50, Flaw::Leaf), "byte {at}");
     }
     assert_eq!(Tampered::new().flip("records", "leaf", 50, 31).first_bad(), (50, Flaw::Leaf));
-    assert_eq!(Tampered::new().flip("payloads", "body", 50, 5).first_bad(), (50, Flaw::Commitment));
-    assert_eq!(Tampered::new().flip("payloads", "salt", 50, 0).first_bad(), (50, Flaw::Commitment));
+    // Nonce, salt, payload and tag.
+    for at in [0, 30, 60, 80] {
+        assert_eq!(Tampered::new().flip("payloads", "body", 50, at).first_bad(), (50, Flaw::Sealed), "byte {at}");
+    }
+    assert_eq!(Tampered::new().sql("UPDATE payloads SET key = key + 1 WHERE seq = 50").first_bad(), (50, Flaw::Sealed));
+    assert_eq!(Tampered::new().sql("UPDATE payloads SET body = x'00' WHERE seq = 50").first_bad(), (50, Flaw::Sealed));
+    let size = 54;
+    let signature = format!("UPDATE heads SET signature = zeroblob(64) WHERE size = {size}");
+    assert_eq!(Tampered::new().sql(&signature).first_bad(), (48, Flaw::Signature { size }));
 }
 
 #[test]
 fn a_payload_that_is_filed_under_nobody_or_somebody_else_is_found() {
     for subject in ["NULL", "x''", "zeroblob(32)"] {
         let tampered = Tampered::new().sql(&format!("UPDATE payloads SET subject = {subject} WHERE seq = 50"));
-        assert_eq!(tampered.first_bad(), (50, Flaw::Commitment), "{subject}");
+        assert_eq!(tampered.first_bad(), (50, Flaw::Sealed), "{subject}");
     }
 }
 
 #[test]
 fn the_first_of_several_is_named() {
     let tampered = Tampered::new().flip("records", "leaf", 90, 0).flip("payloads", "body", 30, 5).flip("records", "leaf", 31, 0);
-    assert_eq!(tampered.first_bad(), (30, Flaw::Commitment));
+    assert_eq!(tampered.first_bad(), (30, Flaw::Sealed));
     assert_eq!(tampered.report().records, 30);
     assert_eq!(tampered.report().under_heads, 30);
 }
@@ -151,9 +158,9 @@ fn an_inserted_record_is_found() {
     assert_eq!(Tampered::new().sql(append).first_bad(), (120, Flaw::Beyond { size: 120 }));
     let before = "INSERT INTO records SELECT -1, kind, run, task, leaf, envelope FROM records WHERE seq = 0";
     assert!(matches!(Tampered::new().sql(before).first_bad(), (0, Flaw::Unreadable(_))));
-    let payload = "INSERT INTO payloads SELECT 120, subject, salt, body FROM payloads WHERE seq = 50";
+    let payload = "INSERT INTO payloads SELECT 120, subject, key, body FROM payloads WHERE seq = 50";
     assert_eq!(Tampered::new().sql(payload).first_bad(), (120, Flaw::Beyond { size: 120 }));
-    let stray = "INSERT INTO payloads SELECT 51, subject, salt, body FROM payloads WHERE seq = 50";
+    let stray = "INSERT INTO payloads SELECT 51, subject, key, body FROM payloads WHERE seq = 50";
     assert_eq!(Tampered::new().sql(stray).first_bad(), (51, Flaw::Stray));
 }
 
