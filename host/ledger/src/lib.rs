@@ -53,4 +53,6 @@ pub use reader::{Filter, Head, PAGE, PayloadState, Reader, Records, RunMark, Run
 pub use signing::{SignProblem, Signer};
 pub use subjects::{EraseProblem, Erased, RotateProblem};
 pub use tiles::{ENTRY_BYTES, TILE_WIDTH, TileKind, tile_path};
-pub use verify::{BadRecord, BundleProblem, Flaw, Moment, PAYLOADS_NAMED, Trust, VerifyReport, verify, verify_against, verify_bundle};
+pub use verify::{
+    BadRecord, BundleProblem, Flaw, Moment, PAYLOADS_NAMED, Trust, TrustProblem, VerifyReport, verify, verify_against, verify_bundle,
+};

@@ -2,8 +2,7 @@
 
 use bailiwick_core::ids::Digest;
 
-use crate::checkpoint::SignedCheckpoint;
-use crate::note::{KEY_ID_BYTES, SIGNATURE_BYTES, VerifierKey};
+use crate::note::{KEY_ID_BYTES, SIGNATURE_BYTES};
 use crate::tree::Tree;
 
 mod bundle;
@@ -11,23 +10,13 @@ mod database;
 mod record;
 mod report;
 mod strides;
+mod trust;
 mod walk;
 
 pub use bundle::{BundleProblem, verify_bundle};
 pub use database::{verify, verify_against};
 pub use report::{BadRecord, Flaw, Moment, PAYLOADS_NAMED, VerifyReport};
-
-/// What a verification believes beforehand. Everything else it recomputes.
-#[derive(Debug, Clone, Default)]
-pub struct Trust {
-    /// Public keys of the ledger: the first one, from which rotations lead to the others, or any later one. With none, the key that the
-    /// ledger itself names is taken, which shows damage but not that somebody has made all of it anew.
-    pub keys: Vec<VerifierKey>,
-    /// Checkpoints that were kept elsewhere, in any order. What they count must be there; what lies beyond them is reported as not anchored.
-    pub anchors: Vec<SignedCheckpoint>,
-    /// Public keys of witnesses: a checkpoint within a bundle that one of them has cosigned is as good as one that was kept elsewhere.
-    pub witnesses: Vec<VerifierKey>,
-}
+pub use trust::{Trust, TrustProblem};
 
 /// The signature of a head, and whose it claims to be.
 #[derive(Debug, Clone)]
