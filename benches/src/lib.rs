@@ -170,6 +170,8 @@ impl Bench {
             attempt: 1,
             agent: "bailiwick-bench-guest".into(),
             input: Arc::new(input),
+            run_input: Arc::default(),
+            labels: Default::default(),
             subject: Some("C-1".into()),
             wants: vec![WantedGrant { request, used: Arc::new(BudgetUse::default()) }],
             limits: Limits { deadline: Span(deadline), host_calls: 10_000_000, fuel: u64::MAX / 2, ..Limits::default() },

@@ -10,10 +10,11 @@ use bailiwick_core::capability::{Catalog, Operation};
 use bailiwick_core::connector::{BoxFuture, Connector};
 use bailiwick_core::ids::{AgentName, Digest};
 use bailiwick_core::limits::Limits;
-use bailiwick_core::policy::StepRule;
+use bailiwick_core::policy::{PolicyEngine, StepRule};
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Recorder};
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, TaskOutcome, TaskReport, TaskSpec, Usage};
 use bailiwick_ledger::{Ledger, LedgerOptions, OpenProblem};
+use bailiwick_policy::{CedarEngine, DEFAULT_POLICY, Freezes, Policies, PolicyProblem, PolicySource};
 use bailiwick_runtime::{
     CompileCommand, CompileProblem, EngineSettings, InstallOptions, InstallProblem, RegistryProblem, Routes, Sandbox, SandboxParts,
 };
@@ -132,6 +133,8 @@ pub struct Host {
     pub sandbox: Arc<Sandbox>,
     /// The connectors.
     pub served: Served,
+    /// What decides.
+    pub policy: Arc<CedarEngine>,
 }
 
 impl Host {
@@ -145,10 +148,18 @@ impl Host {
         let preparing = notes.work("preparing connectors and their data", false);
         let served = tokio::task::block_in_place(|| Served::load(project, state))?;
         preparing.finish(None);
+        let policy = Arc::new(CedarEngine::new(Arc::new(load_policies(project, &served.catalog)?), Freezes::default()));
         let recorder: Arc<dyn Recorder> = Arc::clone(&ledger) as Arc<dyn Recorder>;
         let registry = registry.unwrap_or_else(|| state.join(REGISTRY));
-        let sandbox = open_sandbox(registry, Arc::clone(&served.catalog), served.routes.clone(), recorder).await?;
-        let host = Self { ledger, sandbox: Arc::new(sandbox), served };
+        let sandbox = open_sandbox(
+            registry,
+            Arc::clone(&served.catalog),
+            served.routes.clone(),
+            recorder,
+            Arc::clone(&policy) as Arc<dyn PolicyEngine>,
+        )
+        .await?;
+        let host = Self { ledger, sandbox: Arc::new(sandbox), served, policy };
         host.record_start(project).await?;
         Ok(host)
     }
@@ -165,8 +176,10 @@ impl Host {
             .extend(self.served.connectors.iter().map(|connector| (format!("connector {}", connector.name()), connector.config_digest())));
         let loaded = json!({ "project": project.name, "tenant": project.tenant, "development": project.development });
         self.record(RecordKind::ConfigurationLoaded, Fields { digests, ..Fields::default() }, Some(loaded))?;
-        let fields = Fields { rule: Some(StepRule::RULE.into()), policy_version: Some(StepRule::VERSION.into()), ..Fields::default() };
-        let last = self.record(RecordKind::PolicyInstalled, fields, None)?;
+        let fields = Fields { policy_version: Some(self.policy.version()), ..Fields::default() };
+        // The text is kept, so that what a version permitted can be read when its files are long gone.
+        let sources: BTreeMap<String, String> = policy_sources(project)?.into_iter().map(|source| (source.name, source.text)).collect();
+        let last = self.record(RecordKind::PolicyInstalled, fields, Some(json!({ "policies": sources })))?;
         self.ledger.durable(last).await.map_err(ledger_fault)
     }
 
@@ -250,10 +263,10 @@ impl Host {
     /// # Errors
     /// When not everything could be written.
     pub async fn close(self) -> Result<()> {
-        let Self { ledger, sandbox, served } = self;
+        let Self { ledger, sandbox, served, policy } = self;
         // A task that does not yield in this time is ended with the process, like one of a host that crashes.
         let _ = tokio::time::timeout(SETTLING_MOST, sandbox.settled()).await;
-        drop((sandbox, served));
+        drop((sandbox, served, policy));
         match Arc::try_unwrap(ledger) {
             Ok(ledger) => ledger.close(),
             // What is left of a task that has ended may hold it a little longer.
@@ -268,6 +281,40 @@ impl Host {
     }
 }
 
+/// Reads a project's policies, or gives the default one.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn policy_sources(project: &Project) -> Result<Vec<PolicySource>> {
+    if project.policies.is_empty() {
+        return Ok(vec![PolicySource { name: "default.cedar".to_owned(), text: DEFAULT_POLICY.to_owned() }]);
+    }
+    let read = project.policies.iter().map(|file| {
+        let source = project.read(file).map_err(Fault::bad_input)?;
+        Ok(PolicySource { name: file.to_string_lossy().into_owned(), text: source.text.to_string() })
+    });
+    read.collect()
+}
+
+/// Loads a project's policies, or the default one.
+///
+/// # Errors
+/// Everything that is wrong with them: the set is refused whole.
+pub fn load_policies(project: &Project, catalog: &Catalog) -> Result<Policies> {
+    Policies::load(&policy_sources(project)?, catalog)
+        .map_err(|problems| Fault::bad_project(problems.iter().map(|problem| policy_problem(project, problem)).collect()))
+}
+
+/// Words a problem of the policies for a person.
+pub fn policy_problem(project: &Project, problem: &PolicyProblem) -> Diagnosis {
+    let diagnosis = Diagnosis::new(problem.reason.clone()).with_help(problem.help.clone());
+    match (project.read(Path::new(&problem.file)), problem.place) {
+        (Ok(source), Some(place)) => diagnosis.at(&source, place.offset..place.offset + place.length),
+        (Ok(source), None) => diagnosis.in_file(&source),
+        (Err(_), _) => Diagnosis::new(problem.to_string()),
+    }
+}
+
 /// Says that an agent was never built.
 pub fn not_built(name: &AgentName) -> Diagnosis {
     let help = "run `bailiwick build PROJECT`, then `bailiwick agents install FILE`; or say `development = true` in `[project]`";
@@ -275,7 +322,13 @@ pub fn not_built(name: &AgentName) -> Diagnosis {
 }
 
 /// Opens a sandbox that compiles in children of this program.
-pub async fn open_sandbox(registry: PathBuf, catalog: Arc<Catalog>, routes: Routes, recorder: Arc<dyn Recorder>) -> Result<Sandbox> {
+pub async fn open_sandbox(
+    registry: PathBuf,
+    catalog: Arc<Catalog>,
+    routes: Routes,
+    recorder: Arc<dyn Recorder>,
+    policy: Arc<dyn PolicyEngine>,
+) -> Result<Sandbox> {
     let program = std::env::current_exe().map_err(|error| Fault::internal(format!("this program cannot find itself: {error}")))?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let guests =
@@ -285,7 +338,7 @@ pub async fn open_sandbox(registry: PathBuf, catalog: Arc<Catalog>, routes: Rout
         catalog,
         routes,
         recorder,
-        policy: Arc::new(StepRule),
+        policy,
         compile: CompileCommand { program, args: vec![COMPILE_WORD.into()], env: Vec::new() },
         settings: EngineSettings::default(),
         guests,
@@ -303,7 +356,7 @@ pub async fn open_registry_to_read(state: &Path) -> Result<Option<Sandbox>> {
         return Ok(None);
     }
     let catalog = bailiwick_wit::builtin_catalog().map_err(|problem| Fault::internal(problem.to_string()))?;
-    open_sandbox(registry, Arc::new(catalog), Routes::new(), Arc::new(NoRecorder)).await.map(Some)
+    open_sandbox(registry, Arc::new(catalog), Routes::new(), Arc::new(NoRecorder), Arc::new(StepRule)).await.map(Some)
 }
 
 /// Opens a registry of its own in a folder that is thrown away, to look at components that are not installed.
@@ -312,7 +365,7 @@ pub async fn open_registry_to_read(state: &Path) -> Result<Option<Sandbox>> {
 /// When the folder cannot be used.
 pub async fn open_scratch_registry(folder: &Path) -> Result<Sandbox> {
     let catalog = bailiwick_wit::builtin_catalog().map_err(|problem| Fault::internal(problem.to_string()))?;
-    open_sandbox(folder.join(REGISTRY), Arc::new(catalog), Routes::new(), Arc::new(NoRecorder)).await
+    open_sandbox(folder.join(REGISTRY), Arc::new(catalog), Routes::new(), Arc::new(NoRecorder), Arc::new(StepRule)).await
 }
 
 /// Takes no records, so nothing that has to be recorded can be done.

@@ -52,6 +52,8 @@ pub enum RecordKind {
     SecurityEvent,
     /// A person was asked.
     Escalated,
+    /// A run was asked for and the policy did not permit it.
+    RunDenied,
     /// A data subject's payloads, salts and key were destroyed. The envelope does not tell whose: it has the digest of the
     /// erased records' sequences.
     SubjectErased,

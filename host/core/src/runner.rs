@@ -1,5 +1,6 @@
 //! Tasks, and what runs them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::BudgetUse;
+use crate::capability::Label;
 use crate::connector::{Artifact, BoxFuture};
 use crate::grant::GrantRequest;
 use crate::ids::{AgentName, Digest, GrantId, RunId, StepPath, SubjectId, TaskId, WorkflowName};
@@ -40,6 +42,10 @@ pub struct TaskSpec {
     pub input: Arc<Value>,
     /// Whose data the run is about.
     pub subject: Option<SubjectId>,
+    /// What the requester gave the run. A policy may ask whether a grant's conditions come from it.
+    pub run_input: Arc<Value>,
+    /// Labels of the values that the input, the grants and the step's conditions were made of.
+    pub labels: BTreeSet<Label>,
     /// What the step gives, bound from the run's data, with what earlier attempts used of it.
     pub wants: Vec<WantedGrant>,
     /// Limits. The deadline is the smaller of the step's timeout and the project's limit.
@@ -97,6 +103,9 @@ pub struct Answer {
     pub claimed_sources: Vec<String>,
     /// What it did read.
     pub sources: Vec<Source>,
+    /// Labels of everything that the task had read when it answered, its input included. Filled in by the host.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<Label>,
 }
 
 /// How an agent says that it has no answer; the cases of WIT `failure`.

@@ -28,6 +28,7 @@ pub(crate) fn kind_name(kind: RecordKind) -> &'static str {
         RecordKind::CallOutcome => "call-outcome",
         RecordKind::SecurityEvent => "security-event",
         RecordKind::Escalated => "escalated",
+        RecordKind::RunDenied => "run-denied",
         RecordKind::SubjectErased => "subject-erased",
         RecordKind::SubjectHeld => "subject-held",
         RecordKind::SubjectReleased => "subject-released",

@@ -117,7 +117,7 @@ impl Ledger {
         requester: Option<&str>,
         reason: &str,
     ) -> Result<Seq, LedgerFailure> {
-        let payload = Payload { subject: Some(subject.clone()), parts: vec![("hold", Arc::new(json!({ "reason": reason })))] };
+        let payload = Payload { subject: Some(subject.clone()), parts: vec![("hold", json!({ "reason": reason }).into())] };
         self.append(Draft { kind, context: context(tenant, requester), fields: Fields::default(), payload: Some(payload) })
     }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use bailiwick_core::event::{Event, FailureClass, Outcome};
 use bailiwick_core::ids::{RunId, SubjectId};
 use bailiwick_core::limits::Limits;
-use bailiwick_core::policy::Requester;
+use bailiwick_core::policy::{Decision, Opening, Permit, PolicyEngine, Requester};
+use bailiwick_core::record::{Draft, Fields, Payload, RecordContext, RecordKind, Verdict};
 use bailiwick_core::{AgentRunner, Recorder};
 use serde_json::Value;
 
@@ -70,6 +71,7 @@ impl Observer for () {
 pub struct Orchestrator {
     runner: Arc<dyn AgentRunner>,
     recorder: Arc<dyn Recorder>,
+    policy: Arc<dyn PolicyEngine>,
     options: Options,
 }
 
@@ -81,8 +83,8 @@ impl fmt::Debug for Orchestrator {
 
 impl Orchestrator {
     /// Makes an orchestrator.
-    pub fn new(runner: Arc<dyn AgentRunner>, recorder: Arc<dyn Recorder>, options: Options) -> Self {
-        Self { runner, recorder, options }
+    pub fn new(runner: Arc<dyn AgentRunner>, recorder: Arc<dyn Recorder>, policy: Arc<dyn PolicyEngine>, options: Options) -> Self {
+        Self { runner, recorder, policy, options }
     }
 
     /// Runs a workflow to its end. Has to be called within a tokio runtime with time.
@@ -94,9 +96,51 @@ impl Orchestrator {
             Ok(subject) => subject,
             Err(message) => return report::refused(&request, Outcome::Failed { class: FailureClass::Input, message }),
         };
-        match Drive::new(self, &request, subject, observer) {
+        let opening = match self.open(&request, subject.as_ref()).await {
+            Ok(permit) => permit,
+            Err(outcome) => return report::refused(&request, outcome),
+        };
+        match Drive::new(self, &request, subject, opening, observer) {
             Ok(drive) => drive.run().await,
             Err(message) => report::refused(&request, Outcome::Failed { class: FailureClass::Internal, message }),
+        }
+    }
+
+    /// Asks the policy whether the requester may have this run. A refusal is on disk before anybody hears of it.
+    async fn open(&self, request: &RunRequest, subject: Option<&SubjectId>) -> Result<Permit, Outcome> {
+        let plan = request.workflow.plan();
+        let requester = &request.requester;
+        let opening = Opening { workflow: &plan.workflow, tenant: &requester.tenant, subject };
+        let (rules, policy_version, reason) = match self.policy.at_open(requester, &opening) {
+            Decision::Permit(permit) => return Ok(permit),
+            Decision::Forbid { rules, policy_version, reason } => (rules, policy_version, reason),
+        };
+        let context = RecordContext {
+            tenant: Some(requester.tenant.clone()),
+            requester: Some(requester.id.clone()),
+            workflow: Some(plan.workflow.clone()),
+            plan: Some(*request.workflow.compiled().digest()),
+            run: Some(request.run_id.clone()),
+            ..RecordContext::default()
+        };
+        let fields = Fields {
+            decision: Some(Verdict::Forbid),
+            rule: Some(rules.join(", ").into()),
+            policy_version: Some(policy_version),
+            ..Fields::default()
+        };
+        let payload = Payload { subject: subject.cloned(), parts: vec![("reason", Value::from(reason.clone()).into())] };
+        let draft = Draft { kind: RecordKind::RunDenied, context: Arc::new(context), fields, payload: Some(payload) };
+        let written = match self.recorder.append(draft) {
+            Ok(seq) => self.recorder.durable(seq).await,
+            Err(failure) => Err(failure),
+        };
+        match written {
+            Ok(()) => {
+                let message = format!("`{}` may not have this run: {reason}", requester.id);
+                Err(Outcome::Failed { class: FailureClass::Denied, message })
+            }
+            Err(failure) => Err(Outcome::Failed { class: FailureClass::Ledger, message: failure.to_string() }),
         }
     }
 

@@ -3,9 +3,11 @@
 //! It touches no clock, no disk and no randomness, and it is a function of the state: asked twice, it says the same twice. What it says is a
 //! command; what comes of a command is an event, and only events change the state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bailiwick_core::capability::Label;
 use bailiwick_core::event::{Cause, Event, Failure, FailureClass, Outcome, SkipReason, StandInBy};
 use bailiwick_core::grant::GrantRequest;
 use bailiwick_core::ids::{AgentName, Digest, StepPath};
@@ -50,6 +52,8 @@ pub struct TaskOrder {
     pub agent: AgentName,
     /// The input; it fits the agent's schema.
     pub input: Arc<Value>,
+    /// Labels of the answers that the step reads.
+    pub labels: BTreeSet<Label>,
     /// What the step gives, in the order of the plan.
     pub wants: Vec<GrantRequest>,
     /// Limits of the step.
@@ -66,7 +70,7 @@ pub fn step(workflow: &Compiled, state: &RunState, room: usize) -> Vec<Command> 
     if let Some(outcome) = state.outcome() {
         return vec![Command::Record(finish(workflow, state, head, outcome))];
     }
-    let stepper = Stepper { state, head, variables: RunVariables::new(state, head) };
+    let stepper = Stepper { workflow, state, head, variables: RunVariables::new(state, head) };
     let mut commands = Vec::new();
     let mut room = room;
     for (name, compiled) in &workflow.steps {
@@ -98,6 +102,7 @@ fn finish(workflow: &Compiled, state: &RunState, head: &RunHead, outcome: Outcom
 }
 
 struct Stepper<'s> {
+    workflow: &'s Compiled,
     state: &'s RunState,
     head: &'s RunHead,
     variables: RunVariables<'s>,
@@ -163,11 +168,30 @@ impl Stepper<'_> {
                 attempt: state.attempts + 1,
                 agent,
                 input,
+                labels: self.labels(step),
                 wants,
                 limits: step.node.limits,
                 timeout: step.node.timeout,
             })),
         }
+    }
+
+    /// Gives the labels of everything that a step reads or waits for. A step that has no answer hands on what decided about it: that it
+    /// was skipped, or has a stand-in, tells something of what it would have read.
+    fn labels(&self, step: &CompiledStep) -> BTreeSet<Label> {
+        let mut labels = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&StepPath> = step.node.needs.keys().collect();
+        while let Some(name) = open.pop() {
+            if !seen.insert(name) {
+                continue;
+            }
+            match self.state.step(name).and_then(|state| state.answer.as_ref()) {
+                Some(answer) => labels.extend(answer.labels.iter().cloned()),
+                None => open.extend(self.workflow.steps.get(name).into_iter().flat_map(|step| step.node.needs.keys())),
+            }
+        }
+        labels
     }
 
     /// Finds what follows on a failed attempt: the first entry of `on-error` that applies.

@@ -267,6 +267,11 @@ impl PolicyEngine for CedarEngine {
         })
     }
 
+    fn stands(&self, grant: &Grant) -> bool {
+        let now = self.generation.load(Ordering::Acquire);
+        grant.permit().note::<Note>().is_some_and(|note| note.generation == now)
+    }
+
     fn at_undo(&self, context: &PolicyContext, operation: &Operation) -> Decision {
         let state = self.state.load();
         match state.freezes.of_call(&context.requester.tenant, &context.agent.name, operation) {

@@ -419,6 +419,8 @@ fn conclude(
     let mut payload: Vec<(&'static str, Part)> = Vec::new();
     let mut as_of = None;
     let mut is_foreign = false;
+    // The policy may be another since the call left; see below.
+    let withdrawn = recheck(host, operation, passage);
     let admitted = answer.and_then(|mut answer| {
         fields.outcome = Some(if answer.cached { CallOutcome::Cached } else { CallOutcome::Ok });
         payload.extend(answer.prior.take().map(|prior| ("prior", prior.into())));
@@ -444,6 +446,20 @@ fn conclude(
         }
         Ok(admitted) => {
             payload.push(("result", Arc::clone(&admitted.value).into()));
+            if let Err(denial) = withdrawn {
+                // What happened has happened and is on record as such; the guest learns nothing of it.
+                fields.decision = Some(Verdict::Forbid);
+                fields.rule = Some(Arc::clone(&denial.rule));
+                fields.reason = Some("not-delivered".into());
+                if operation.spec.effect == Effect::Read {
+                    fields.outcome = Some(CallOutcome::Denied);
+                }
+                host.denied_calls = host.denied_calls.saturating_add(1);
+                host.record(RecordKind::SecurityEvent, Fields { reason: Some("withdrawn-in-flight".into()), ..fields.clone() }, None)?;
+                host.record(RecordKind::CallOutcome, fields, Some(payload))?;
+                return Ok(Err(CallError::new(GuestError::Revoked, denial.detail)));
+            }
+            fields.labels = host.read_labels(operation, &admitted.value);
             if operation.spec.effect == Effect::Read && host.sources.len() < crate::host::CALLS_SHOWN {
                 host.sources.push(Source { operation: operation.short.to_string(), as_of });
             }
@@ -460,6 +476,15 @@ fn conclude(
     };
     host.record(RecordKind::CallOutcome, fields, (!payload.is_empty()).then_some(payload))?;
     Ok(reply)
+}
+
+/// Asks the policy again where it, or a freeze, changed while the call was out.
+fn recheck(host: &mut Host, operation: &Operation, passage: &Passage<'_>) -> Result<(), Denial> {
+    match (&host.scope, host.grants.get(passage.grant)) {
+        (Some(scope), Some(held)) if !scope.policy.stands(&held.grant) => {}
+        _ => return Ok(()),
+    }
+    check_policy(host, operation, passage.grant, &passage.args)
 }
 
 /// Checks size, budget and type of an answer before anything else looks at it.

@@ -61,7 +61,7 @@ pub(crate) struct TaskScope {
     pub recorder: Arc<dyn Recorder>,
     pub policy: Arc<dyn PolicyEngine>,
     pub policy_context: PolicyContext,
-    /// Labels of what the task has read. Empty until labels are kept.
+    /// Labels of what the task has read, its input included: they only ever become more.
     pub labels: BTreeSet<Label>,
     pub seed: [u8; 32],
     /// Milliseconds since 1970 when the task started.
@@ -132,6 +132,26 @@ impl Host {
             log_bytes: 0,
             rng: None,
         }
+    }
+
+    /// Adds the labels of an answer that the guest is about to see; gives those of this answer.
+    pub(crate) fn read_labels(&mut self, operation: &Operation, result: &Value) -> Vec<Label> {
+        let mut found = BTreeSet::new();
+        for (path, labels) in &operation.spec.labels {
+            let is_there = path.within("result").is_some_and(|path| !path.select(result).is_empty());
+            if is_there {
+                found.extend(labels.iter().cloned());
+            }
+        }
+        if let Some(scope) = &mut self.scope {
+            scope.labels.extend(found.iter().cloned());
+        }
+        found.into_iter().collect()
+    }
+
+    /// Gives the labels of everything that the task has read so far.
+    pub(crate) fn labels(&self) -> BTreeSet<Label> {
+        self.scope.as_ref().map(|scope| scope.labels.clone()).unwrap_or_default()
     }
 
     /// Counts a call; the first act of the gate.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::{AgentName, Digest};
 use bailiwick_core::limits::{ByteCount, Limits, Span};
+use bailiwick_core::policy::AgentFacts;
 use bailiwick_core::runner::AgentInfo;
 use bailiwick_core::suggest;
 use bailiwick_schema::Schema;
@@ -75,6 +76,8 @@ pub enum InstallProblem {
 /// A component ready to run.
 pub(crate) struct Entry {
     pub info: Arc<AgentInfo>,
+    /// What policies may look at of it.
+    pub facts: Arc<AgentFacts>,
     pub pre: InstancePre<Host>,
     pub run: ComponentExportIndex,
     pub slots: usize,
@@ -116,7 +119,14 @@ pub(crate) async fn prepare(
         ambient: linked.ambient,
         stubs: linked.stubs,
     };
-    Ok(Entry { info: Arc::new(info), pre: linked.pre, run, slots, input, output })
+    let facts = AgentFacts {
+        name: info.name.clone(),
+        version: info.version.clone(),
+        tier: 0,
+        data_level: info.data_level.clone(),
+        risk_class: info.risk_class.clone(),
+    };
+    Ok(Entry { info: Arc::new(info), facts: Arc::new(facts), pre: linked.pre, run, slots, input, output })
 }
 
 /// Lets the component describe itself in a sandbox where every capability answers `denied`.

@@ -1,6 +1,5 @@
 //! The sandbox: what runs tasks.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,7 +12,7 @@ use bailiwick_core::connector::CallOrigin;
 use bailiwick_core::grant::Grant;
 use bailiwick_core::ids::{AgentName, GrantId, RunId, StepPath};
 use bailiwick_core::limits::Limits;
-use bailiwick_core::policy::{AgentFacts, Decision, PolicyContext, PolicyEngine};
+use bailiwick_core::policy::{Decision, PolicyContext, PolicyEngine};
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Part, Payload, RecordContext, RecordKind, Recorder, TaskStart, Verdict};
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, GrantUse, TaskOutcome, TaskReport, TaskSpec, Usage};
 use serde_json::{Value, json};
@@ -284,15 +283,9 @@ impl Shared {
             run: spec.run.clone(),
             step: spec.step.clone(),
             attempt: spec.attempt,
-            agent: Arc::new(AgentFacts {
-                name: spec.agent.clone(),
-                version: entry.info.version.clone(),
-                tier: 0,
-                data_level: entry.info.data_level.clone(),
-                risk_class: entry.info.risk_class.clone(),
-            }),
+            agent: Arc::clone(&entry.facts),
             subject: spec.subject.clone(),
-            run_input: None,
+            run_input: Some(Arc::clone(&spec.run_input)),
         };
         let input = Arc::clone(&spec.input);
         let start = TaskStart { seed, clock_ms: started_ms, agent_version: entry.info.version.clone() };
@@ -325,7 +318,7 @@ impl Shared {
             recorder: Arc::clone(&self.recorder),
             policy: Arc::clone(&self.policy),
             policy_context,
-            labels: BTreeSet::new(),
+            labels: spec.labels.clone(),
             seed,
             started_ms,
             started,
@@ -433,6 +426,10 @@ impl Ending {
         self.is_over = true;
         let fields = Fields {
             reason: Some(word(&report.outcome).into()),
+            labels: match &report.outcome {
+                TaskOutcome::Answered(answer) => answer.labels.iter().cloned().collect(),
+                TaskOutcome::Failed { .. } | TaskOutcome::Ended(_) => Vec::new(),
+            },
             fuel: Some(report.usage.fuel),
             duration_us: Some(report.usage.time_us),
             ..Fields::default()

@@ -100,7 +100,7 @@ async fn accept(checks: &Checks, entry: &Entry, host: &mut Host, answer: AnswerO
         Err(OutOfTime) => return TaskOutcome::Ended(deadline_over(&host.limits)),
     }
     let claimed_sources = answer.sources.iter().take(SOURCES_KEPT).map(|source| clean(source)).collect();
-    TaskOutcome::Answered(Answer { output, confidence, claimed_sources, sources: std::mem::take(&mut host.sources) })
+    TaskOutcome::Answered(Answer { output, confidence, claimed_sources, sources: std::mem::take(&mut host.sources), labels: host.labels() })
 }
 
 fn failed(failure: FailureOut, limits: &Limits) -> TaskOutcome {

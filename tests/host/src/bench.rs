@@ -124,6 +124,8 @@ impl Bench {
             attempt: 1,
             agent: AgentName::from(agent),
             input: Arc::new(json!({})),
+            run_input: Arc::default(),
+            labels: Default::default(),
             subject: Some(CUSTOMER.into()),
             wants: Vec::new(),
             limits: Limits::default(),

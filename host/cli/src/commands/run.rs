@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bailiwick_core::event::{Event, FailureClass, Outcome};
 use bailiwick_core::ids::{RunId, StepPath};
-use bailiwick_core::policy::Requester;
+use bailiwick_core::policy::{PolicyEngine, Requester};
 use bailiwick_core::runner::Answer;
 use bailiwick_orchestrator::{CheckedWorkflow, Observer, Options, Orchestrator, RunReport, RunRequest};
 use bailiwick_runtime::Watcher;
@@ -76,7 +76,8 @@ async fn execute(
     requester: Requester,
     person: Person<'_>,
 ) -> Result<RunReport> {
-    let orchestrator = Orchestrator::new(host.runner(project), host.recorder(), Options::default());
+    let orchestrator =
+        Orchestrator::new(host.runner(project), host.recorder(), Arc::clone(&host.policy) as Arc<dyn PolicyEngine>, Options::default());
     let watch = Watch::start(person.notes, &workflow);
     host.sandbox.watch(watch.messages());
     let request =
@@ -114,8 +115,13 @@ impl Observer for Forward {
         // Answers can be large and are not shown.
         let event = match event {
             Event::StepAnswered { step, attempt, answer } => {
-                let answer =
-                    Answer { output: Arc::default(), confidence: answer.confidence, claimed_sources: Vec::new(), sources: Vec::new() };
+                let answer = Answer {
+                    output: Arc::default(),
+                    confidence: answer.confidence,
+                    claimed_sources: Vec::new(),
+                    sources: Vec::new(),
+                    labels: Default::default(),
+                };
                 Event::StepAnswered { step: step.clone(), attempt: *attempt, answer }
             }
             other => other.clone(),

@@ -38,7 +38,7 @@ pub fn try_agent(args: &TryArgs) -> Result<Exit> {
     } else {
         Project::none(scratch.path()).map_err(|error| Fault::internal(format!("no folder for a while can be used: {error}")))?
     };
-    let input = super::parse_json(&read_named(&args.input)?)?;
+    let input = Arc::new(super::parse_json(&read_named(&args.input)?)?);
     let requester = super::requester(&project, args.requester.as_deref())?;
     let catalog = bailiwick_wit::builtin_catalog().map_err(|problem| Fault::internal(problem.to_string()))?;
     let grants = read_grants(&args.may, &catalog)?;
@@ -55,7 +55,9 @@ pub fn try_agent(args: &TryArgs) -> Result<Exit> {
         step: WORKFLOW.into(),
         attempt: 1,
         agent,
-        input: Arc::new(input),
+        run_input: Arc::clone(&input),
+        labels: Default::default(),
+        input,
         subject,
         wants,
         limits,

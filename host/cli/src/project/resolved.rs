@@ -25,6 +25,10 @@ pub const TEXT_BYTES_MOST: u64 = 4 * 1024 * 1024;
 const COMPONENT_BYTES_MOST: u64 = 32 * 1024 * 1024;
 /// Most connector files of a project.
 const CONNECTORS_MOST: usize = 200;
+/// Folder of a project's policies.
+const POLICY_FOLDER: &str = "policy";
+/// Most policy files of a project.
+const POLICIES_MOST: usize = 200;
 
 /// Where an agent's component comes from.
 #[derive(Debug, Clone)]
@@ -87,6 +91,8 @@ pub struct Project {
     pub input: Option<PathBuf>,
     /// Connector files, relative to the folder, in order of their names.
     pub connectors: Vec<PathBuf>,
+    /// Files of the project's policies, relative to the folder, in order of their names; none where the default policy is in force.
+    pub policies: Vec<PathBuf>,
     /// The agents in order of their names.
     pub agents: Vec<ProjectAgent>,
     /// What one task may use up.
@@ -132,6 +138,7 @@ impl Project {
             workflow: PathBuf::new(),
             input: None,
             connectors: Vec::new(),
+            policies: Vec::new(),
             agents: Vec::new(),
             limits: Limits::default(),
             state: folder.join("state"),
@@ -221,6 +228,10 @@ impl Resolve {
         for file in &connectors {
             self.digest("connector", &Placed { value: file.clone(), span: None }, &mut digests);
         }
+        let policies = self.policies();
+        for file in &policies {
+            self.digest("policy", &Placed { value: file.clone(), span: None }, &mut digests);
+        }
         let agents: Vec<ProjectAgent> = valid.agents.into_iter().filter_map(|agent| self.agent(agent)).collect();
         let state = match state {
             Some(state) => std::path::absolute(state).unwrap_or_else(|_| state.to_owned()),
@@ -243,6 +254,7 @@ impl Resolve {
             workflow: valid.workflow.value,
             input: valid.input.map(|input| input.value),
             connectors,
+            policies,
             agents,
             limits: valid.limits,
             state,
@@ -277,18 +289,7 @@ impl Resolve {
             None if !self.dir.is_dir("connectors") => return Vec::new(),
             None => ("connectors", None),
         };
-        let listed = self.dir.read_dir(folder).and_then(|entries| {
-            let mut files = Vec::new();
-            for entry in entries.take(CONNECTORS_MOST * 10) {
-                let name = PathBuf::from(entry?.file_name());
-                if name.extension().is_some_and(|extension| extension == "toml") {
-                    files.push(Path::new(folder).join(name));
-                }
-            }
-            files.sort();
-            Ok(files)
-        });
-        match listed {
+        match self.list(folder, "toml", CONNECTORS_MOST) {
             Ok(files) if files.len() > CONNECTORS_MOST => {
                 self.refuse(span, format!("`{folder}` has {} connector files", files.len()), "a project has at most 200");
                 Vec::new()
@@ -303,6 +304,34 @@ impl Resolve {
                 Vec::new()
             }
         }
+    }
+
+    /// Lists the files of a folder with an ending, in order of their names.
+    fn list(&self, folder: &str, ending: &str, most: usize) -> std::io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in self.dir.read_dir(folder)?.take(most * 10) {
+            let name = PathBuf::from(entry?.file_name());
+            if name.extension().is_some_and(|extension| extension == ending) {
+                files.push(Path::new(folder).join(name));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// Finds the project's policies. Without a folder the default policy is in force; an empty one is a mistake: nothing would be permitted.
+    fn policies(&mut self) -> Vec<PathBuf> {
+        if !self.dir.is_dir(POLICY_FOLDER) {
+            return Vec::new();
+        }
+        let message = match self.list(POLICY_FOLDER, "cedar", POLICIES_MOST) {
+            Ok(files) if files.is_empty() => format!("the folder `{POLICY_FOLDER}` has no `.cedar` file, so nothing would be permitted"),
+            Ok(files) if files.len() > POLICIES_MOST => format!("`{POLICY_FOLDER}` has more than {POLICIES_MOST} policy files"),
+            Ok(files) => return files,
+            Err(error) => format!("the folder `{POLICY_FOLDER}` cannot be read: {error}"),
+        };
+        self.refuse(None, message, "remove the folder, and the default policy is in force; or begin with `bailiwick policy default`");
+        Vec::new()
     }
 
     fn agent(&mut self, agent: ValidAgent) -> Option<ProjectAgent> {

@@ -52,6 +52,7 @@ fn answer() -> Answer {
         confidence: Confidence::PerMille(900),
         claimed_sources: Vec::new(),
         sources: vec![source("2026-11-20T10:00:01Z"), source("2026-11-20T10:00:00Z")],
+        labels: Default::default(),
     }
 }
 

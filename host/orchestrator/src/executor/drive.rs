@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bailiwick_core::budget::BudgetUse;
 use bailiwick_core::event::{Event, FailureClass, Outcome};
 use bailiwick_core::ids::{Seq, StepPath, SubjectId, TaskId};
-use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind};
+use bailiwick_core::policy::Permit;
+use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Verdict};
 use bailiwick_core::run::{IllegalEvent, RunState};
 use bailiwick_core::runner::{EndReason, TaskOutcome, TaskReport, TaskSpec, Usage, WantedGrant, limits_within};
 use serde_json::Value;
@@ -25,6 +26,9 @@ use crate::stepper::{self, Command, TaskOrder};
 pub(crate) struct Drive {
     orchestrator: Orchestrator,
     request: RunRequest,
+    run_input: Arc<Value>,
+    /// What permitted the run.
+    opening: Permit,
     state: RunState,
     context: RecordContext,
     subject: Option<SubjectId>,
@@ -80,6 +84,7 @@ impl Drive {
         orchestrator: &Orchestrator,
         request: &RunRequest,
         subject: Option<SubjectId>,
+        opening: Permit,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, String> {
         let compiled = request.workflow.compiled();
@@ -94,6 +99,8 @@ impl Drive {
         Ok(Self {
             orchestrator: orchestrator.clone(),
             request: request.clone(),
+            run_input: Arc::new(request.input.clone()),
+            opening,
             state: RunState::new(compiled.plan()).map_err(|error| error.to_string())?,
             context,
             subject,
@@ -191,6 +198,8 @@ impl Drive {
             attempt: order.attempt,
             agent: order.agent,
             input: order.input,
+            run_input: Arc::clone(&self.run_input),
+            labels: order.labels,
             subject: self.subject.clone(),
             wants: wants.collect(),
             limits: limits_within(order.limits.within(self.request.limits), order.timeout.map(|timeout| timeout.0)),
@@ -251,7 +260,12 @@ impl Drive {
         // Checked before it is written: the ledger never holds an event that cannot be read back.
         self.state.check(&event).map_err(Broken::Illegal)?;
         let value = serde_json::to_value(&event).map_err(|error| Broken::Internal(error.to_string()))?;
-        let fields = Fields { event: Some(event.name().into()), ..Fields::default() };
+        let mut fields = Fields { event: Some(event.name().into()), ..Fields::default() };
+        if matches!(event, Event::RunStarted { .. }) {
+            fields.decision = Some(Verdict::Permit);
+            fields.rule = Some(self.opening.rules().join(", ").into());
+            fields.policy_version = Some(self.opening.policy_version().clone());
+        }
         let mut last = self.append(RecordKind::RunEvent, context.clone(), fields, "event", value)?;
         if let Event::Escalated { card, .. } = &event {
             let fields = Fields { reason: Some(card.queue.as_str().into()), ..Fields::default() };

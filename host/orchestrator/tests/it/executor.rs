@@ -7,7 +7,7 @@ use std::time::Duration;
 use bailiwick_core::event::{Event, FailureClass, Outcome};
 use bailiwick_core::ids::{RunId, StepPath};
 use bailiwick_core::limits::{LimitKind, Limits, Span};
-use bailiwick_core::policy::Requester;
+use bailiwick_core::policy::{Requester, StepRule};
 use bailiwick_core::record::{LedgerFailure, RecordKind};
 use bailiwick_core::run::RunState;
 use bailiwick_core::runner::{EndReason, FailureKind};
@@ -68,7 +68,7 @@ async fn run_with(text: &str, runner: FakeRunner, kept: Kept, options: Options) 
     let (runner, kept) = (Arc::new(runner), Arc::new(kept));
     let request = request(text, &runner, json!({"n": 1, "who": "C-1"}));
     let workflow = request.workflow.clone();
-    let report = Orchestrator::new(runner.clone(), kept.clone(), options).run(request, Arc::new(())).await;
+    let report = Orchestrator::new(runner.clone(), kept.clone(), Arc::new(StepRule), options).run(request, Arc::new(())).await;
     // Whatever happened, what was written can be folded, and gives what was reported.
     let state = RunState::new(workflow.plan()).unwrap().fold(&kept.events()).unwrap();
     if let Some(end) = state.end()
@@ -412,7 +412,7 @@ async fn the_result_is_on_disk_before_anybody_hears_of_it() {
     let kept = Arc::new(Kept::default());
     let request = request("\nsteps:\n  s: { agent: a }\noutput: null\n", &runner, json!({"n": 1, "who": "C-1"}));
     let watch = Arc::new(Watch(kept.clone(), Mutex::default()));
-    Orchestrator::new(runner, kept.clone(), Options::default()).run(request, watch.clone()).await;
+    Orchestrator::new(runner, kept.clone(), Arc::new(StepRule), Options::default()).run(request, watch.clone()).await;
     assert_eq!(*watch.1.lock().unwrap(), [("run-started", 0), ("task-started", 0), ("step-answered", 0), ("run-finished", 1)]);
     assert_eq!(*kept.durable.lock().unwrap(), [3]);
 }
@@ -431,7 +431,7 @@ async fn under_pressure_every_event_waits_for_the_disk() {
 async fn a_dropped_run_takes_its_tasks_along() {
     let runner = Arc::new(FakeRunner::default().simple("a", [Act::Hang]));
     let request = request("\nsteps:\n  s: { agent: a }\n  t: { agent: a }\noutput: null\n", &runner, json!({"n": 1, "who": "C-1"}));
-    let orchestrator = Orchestrator::new(runner.clone(), Arc::new(Kept::default()), Options::default());
+    let orchestrator = Orchestrator::new(runner.clone(), Arc::new(Kept::default()), Arc::new(StepRule), Options::default());
     let run = orchestrator.run(request, Arc::new(()));
     assert!(tokio::time::timeout(Duration::from_secs(5), run).await.is_err());
     assert_eq!(runner.most_running.load(Ordering::SeqCst), 2);
@@ -461,7 +461,8 @@ async fn bad_input_is_told_by_field_and_nothing_begins() {
         let runner = Arc::new(FakeRunner::default().simple("a", [ok()]));
         let kept = Arc::new(Kept::default());
         let request = request("\nsteps:\n  s: { agent: a }\noutput: null\n", &runner, input);
-        let report = Orchestrator::new(runner.clone(), kept.clone(), Options::default()).run(request, Arc::new(())).await;
+        let report =
+            Orchestrator::new(runner.clone(), kept.clone(), Arc::new(StepRule), Options::default()).run(request, Arc::new(())).await;
         let Outcome::Failed { class: FailureClass::Input, message } = report.outcome else { panic!("{:?}", report.outcome) };
         assert!(message.contains(expected), "{message}");
         assert!(kept.names().is_empty() && runner.steps_started().is_empty());

@@ -8,7 +8,7 @@ use crate::support::{Act, FakeRunner, Kept, answer, loaded, sample};
 use bailiwick_core::event::{FailureClass, Outcome};
 use bailiwick_core::ids::RunId;
 use bailiwick_core::limits::Limits;
-use bailiwick_core::policy::Requester;
+use bailiwick_core::policy::{Requester, StepRule};
 use bailiwick_core::runner::FailureKind;
 use bailiwick_orchestrator::{Options, Orchestrator, RunReport, RunRequest, StepStatus};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn run(acts: Acts, name: &str) -> (RunReport, Arc<FakeRunner>) {
         run_id: RunId::from("run-1"),
         limits: Limits::default(),
     };
-    let orchestrator = Orchestrator::new(runner.clone(), Arc::new(Kept::default()), Options::default());
+    let orchestrator = Orchestrator::new(runner.clone(), Arc::new(Kept::default()), Arc::new(StepRule), Options::default());
     (orchestrator.run(request, Arc::new(())).await, runner)
 }
 

@@ -79,8 +79,13 @@ fn ended(order: &TaskOrder, luck: Luck) -> Event {
     match luck {
         Luck::Yes | Luck::No => {
             let output = output(order.step.as_str(), matches!(luck, Luck::Yes));
-            let answer =
-                Answer { output: Arc::new(output), confidence: Confidence::Certain, claimed_sources: Vec::new(), sources: Vec::new() };
+            let answer = Answer {
+                output: Arc::new(output),
+                confidence: Confidence::Certain,
+                claimed_sources: Vec::new(),
+                sources: Vec::new(),
+                labels: Default::default(),
+            };
             Event::StepAnswered { step, attempt, answer }
         }
         Luck::Retryable => failed(FailureClass::Upstream, said(FailureKind::Retryable), None),

@@ -238,6 +238,10 @@ impl PolicyEngine for Changing {
         StepRule.at_open(requester, opening)
     }
 
+    fn stands(&self, grant: &Grant) -> bool {
+        self.version() == *grant.policy_version()
+    }
+
     fn at_undo(&self, context: &PolicyContext, operation: &Operation) -> Decision {
         StepRule.at_undo(context, operation)
     }
@@ -259,13 +263,16 @@ async fn a_changed_policy_bites_at_the_next_call() -> Result<()> {
     let sandbox = Arc::clone(&bench.sandbox);
     let running = tokio::spawn(async move { sandbox.run(spec).await });
     bench.recorder.until(|records| records.iter().any(|record| record.kind == RecordKind::CallIntent)).await;
-    // The read is under way under the old version; the write after it meets the new one.
+    // The read is under way under the old version: what comes back is not delivered. The write after it meets the new one.
     *policy.forbids.lock() = true;
     gate.add_permits(1);
     let report = running.await?;
-    ensure!(answered(&report)?.output["results"] == json!(["ok", "denied"]), "{:?}", report.outcome);
+    ensure!(answered(&report)?.output["results"] == json!(["revoked", "denied"]), "{:?}", report.outcome);
+    ensure!(report.denied_calls == 2, "{} denials", report.denied_calls);
     let kept = bench.recorder.of_task(&id);
-    assert_denials(&kept, "no-reading", 1)?;
+    ensure!(kept.outcomes()[0].0 == Some(CallOutcome::Denied), "{:?}", kept.outcomes());
+    ensure!(kept.security_events().iter().any(|event| event == "withdrawn-in-flight"), "{:?}", kept.security_events());
+    assert_denials(&kept, "no-reading", 2)?;
     ensure!(bench.upstream.effects("crm/notes.append") == 0, "the write took effect");
 
     let (report, kept) = draft.run_again().await;

@@ -151,7 +151,7 @@ impl AgentRunner for FakeRunner {
 
 fn answered(output: Value, confidence: Confidence) -> Answer {
     let source = Source { operation: "crm/customers.get".to_owned(), as_of: Some("2026-11-20T10:00:00Z".to_owned()) };
-    Answer { output: Arc::new(output), confidence, claimed_sources: Vec::new(), sources: vec![source] }
+    Answer { output: Arc::new(output), confidence, claimed_sources: Vec::new(), sources: vec![source], labels: Default::default() }
 }
 
 fn report(task: &TaskSpec, agent: &Agent, outcome: TaskOutcome, time: Duration, calls: &[(&str, &str)]) -> TaskReport {
