@@ -113,6 +113,37 @@ impl CedarEngine {
     }
 }
 
+impl CedarEngine {
+    /// Decides a call of which something is left to decide, or whose permit is of another state. Apart from
+    /// [`PolicyEngine::at_call`], which nearly every call leaves at its first lines and which is to stay small for them.
+    #[inline(never)]
+    fn decide_call(
+        &self,
+        context: &PolicyContext,
+        operation: &Operation,
+        grant: &Grant,
+        call: &CallFacts<'_>,
+        is_current: bool,
+    ) -> Decision {
+        let permit = if is_current {
+            grant.permit().clone()
+        } else {
+            // The policy, or a freeze, is another since the grant was issued; or the grant was narrowed from one that concerned another agent.
+            match self.state.load().at_issue(context, operation, grant.scope()) {
+                Decision::Permit(permit) => permit,
+                forbid @ Decision::Forbid { .. } => return forbid,
+            }
+        };
+        let Some(residue) = permit.note::<Note>().and_then(|note| note.residue.as_ref()) else { return Decision::Permit(permit) };
+        match residue.decide(context, call) {
+            Ok(rules) => Decision::Permit(permit.with_rules(rules)),
+            Err(refused) => {
+                Decision::Forbid { rules: refused.rules, policy_version: permit.policy_version().clone(), reason: refused.reason }
+            }
+        }
+    }
+}
+
 fn next_generation() -> u64 {
     GENERATIONS.fetch_add(1, Ordering::Relaxed)
 }
@@ -246,25 +277,11 @@ impl PolicyEngine for CedarEngine {
     }
 
     fn at_call(&self, context: &PolicyContext, operation: &Operation, grant: &Grant, call: &CallFacts<'_>) -> Option<Decision> {
-        let now = self.generation.load(Ordering::Acquire);
-        let permit = match grant.permit().note::<Note>() {
-            Some(note) if note.generation == now => match note.residue {
-                None => return None,
-                Some(_) => grant.permit().clone(),
-            },
-            // The policy, or a freeze, is another since the grant was issued; or the grant was narrowed from one that concerned another agent.
-            _ => match self.state.load().at_issue(context, operation, grant.scope()) {
-                Decision::Permit(permit) => permit,
-                forbid @ Decision::Forbid { .. } => return Some(forbid),
-            },
-        };
-        let Some(residue) = permit.note::<Note>().and_then(|note| note.residue.as_ref()) else { return Some(Decision::Permit(permit)) };
-        Some(match residue.decide(context, call) {
-            Ok(rules) => Decision::Permit(permit.with_rules(rules)),
-            Err(refused) => {
-                Decision::Forbid { rules: refused.rules, policy_version: permit.policy_version().clone(), reason: refused.reason }
-            }
-        })
+        let note = grant.permit().note::<Note>().filter(|note| note.generation == self.generation.load(Ordering::Acquire));
+        match note {
+            Some(Note { residue: None, .. }) => None,
+            _ => Some(self.decide_call(context, operation, grant, call, note.is_some())),
+        }
     }
 
     fn stands(&self, grant: &Grant) -> bool {

@@ -140,10 +140,10 @@ pub(crate) fn call_context(reads: &Reads, operation: &Operation, call: &CallFact
     let mut maker = Maker::new();
     let params = &operation.signature.params;
     if reads.wants("args") {
-        pairs.push(("args".to_owned(), maker.args(params, call.args).map_err(|problem| problem.to_string())?));
+        pairs.push(("args".to_owned(), maker.args(reads, params, call.args).map_err(|problem| problem.to_string())?));
     }
     if reads.wants("lengths") {
-        pairs.push(("lengths".to_owned(), maker.lengths(params, call.args).map_err(|problem| problem.to_string())?));
+        pairs.push(("lengths".to_owned(), maker.lengths(reads, params, call.args).map_err(|problem| problem.to_string())?));
     }
     if reads.wants("labels") {
         let labels = call.labels.iter().map(|label| RestrictedExpression::new_string(label.clone()));

@@ -12,6 +12,10 @@ const OF_CALL: &[&str] = &["args", "lengths", "labels", "calls", "bytes-out"];
 pub(crate) struct Reads {
     /// Attributes of `context`.
     pub attributes: BTreeSet<String>,
+    /// Arguments, by the names of parameters, of which values or lengths are read.
+    pub arguments: BTreeSet<String>,
+    /// Arguments or lengths as a whole.
+    pub all_arguments: bool,
     /// The whole of `context`, or something that this version of the reader does not know.
     pub everything: bool,
     /// `principal`, or an agent by its name.
@@ -48,9 +52,16 @@ impl Reads {
         self.everything || self.attributes.contains(attribute)
     }
 
+    /// Whether values or lengths of an argument have to be there.
+    pub(crate) fn wants_argument(&self, name: &str) -> bool {
+        self.everything || self.all_arguments || self.arguments.contains(name)
+    }
+
     /// Adds what another policy reads.
     pub(crate) fn add(&mut self, other: &Self) {
         self.attributes.extend(other.attributes.iter().cloned());
+        self.arguments.extend(other.arguments.iter().cloned());
+        self.all_arguments |= other.all_arguments;
         self.everything |= other.everything;
         self.principal |= other.principal;
         self.resource |= other.resource;
@@ -59,11 +70,17 @@ impl Reads {
 
     fn walk(&mut self, expr: &Expr) {
         match expr {
-            Expr::GetAttr { expr, attr } if matches!(**expr, Expr::Var(Var::Context)) => {
+            Expr::GetAttr { expr, attr } if of_arguments(expr) => self.argument(expr, attr),
+            Expr::HasAttr { expr, attrs } if of_arguments(expr) => self.argument(expr, &attrs.head),
+            Expr::GetAttr { expr, attr } if is_context(expr) => {
+                self.all_arguments |= is_arguments(attr);
                 self.attributes.insert(attr.to_string());
             }
-            Expr::HasAttr { expr, attrs } if matches!(**expr, Expr::Var(Var::Context)) => {
+            Expr::HasAttr { expr, attrs } if is_context(expr) => {
                 self.attributes.insert(attrs.head.to_string());
+                if is_arguments(&attrs.head) {
+                    self.arguments.extend(attrs.tail.first().map(ToString::to_string));
+                }
             }
             Expr::Var(Var::Context) => self.everything = true,
             // Its type is known when a grant is issued.
@@ -104,6 +121,14 @@ impl Reads {
         }
     }
 
+    /// Notes an attribute of `context.args` or `context.lengths`.
+    fn argument(&mut self, of: &Expr, name: &str) {
+        if let Expr::GetAttr { attr, .. } = of {
+            self.attributes.insert(attr.to_string());
+        }
+        self.arguments.insert(name.to_owned());
+    }
+
     /// Walks the right side of `action in …`: groups there need no entities, since an action knows its groups.
     fn groups(&mut self, expr: &Expr) {
         match expr {
@@ -126,6 +151,19 @@ impl Reads {
             _ => self.resource = true,
         }
     }
+}
+
+fn is_context(expr: &Expr) -> bool {
+    matches!(expr, Expr::Var(Var::Context))
+}
+
+fn is_arguments(attribute: &str) -> bool {
+    attribute == "args" || attribute == "lengths"
+}
+
+/// Whether an expression is `context.args` or `context.lengths`.
+fn of_arguments(expr: &Expr) -> bool {
+    matches!(expr, Expr::GetAttr { expr, attr } if is_context(expr) && is_arguments(attr))
 }
 
 fn is_action(expr: &Expr) -> bool {
@@ -172,6 +210,24 @@ mod tests {
             ("Bailiwick::Subject::\"x\".tenant == \"t\"", true),
         ] {
             assert_eq!(reads(condition).needs_call(true), needs_call, "{condition}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_are_read_are_told_from_those_that_are_not() {
+        for (condition, wanted) in [
+            ("context.args.id == \"C-1\"", vec!["id"]),
+            ("context.args has note && context.lengths.text < 5", vec!["note", "text"]),
+            ("context has args.note.case", vec!["note"]),
+            ("context has args", vec![]),
+            ("context.args.a.b.c == context.lengths.d", vec!["a", "d"]),
+        ] {
+            let reads = reads(condition);
+            assert_eq!(reads.arguments.iter().map(String::as_str).collect::<Vec<_>>(), wanted, "{condition}");
+            assert!(!reads.wants_argument("other"), "{condition}");
+        }
+        for condition in ["context.args == {\"id\": 1}", "[context.lengths].isEmpty()", "context == {\"a\": 1}"] {
+            assert!(reads(condition).wants_argument("any"), "{condition}");
         }
     }
 

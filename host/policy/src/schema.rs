@@ -141,6 +141,20 @@ pub(crate) fn has_value(ty: &WitType) -> bool {
     }
 }
 
+/// Whether a value of a type can be too large for Cedar's numbers.
+pub(crate) fn can_overflow(ty: &WitType) -> bool {
+    match ty {
+        WitType::Unsigned { bits } => *bits >= 64,
+        WitType::List(inner) => has_value(ty) && can_overflow(inner),
+        WitType::Option(inner) => can_overflow(inner),
+        WitType::Record(fields) => fields.iter().any(|(_, ty)| can_overflow(ty)),
+        WitType::Tuple(items) => items.iter().any(can_overflow),
+        WitType::Variant(cases) => cases.iter().any(|(_, payload)| payload.as_ref().is_some_and(can_overflow)),
+        WitType::Result { ok, err } => [ok, err].into_iter().flatten().any(|payload| can_overflow(payload)),
+        _ => false,
+    }
+}
+
 /// Whether anything in values of a type has a length.
 pub(crate) fn has_length(ty: &WitType) -> bool {
     match ty {

@@ -6,7 +6,8 @@ use bailiwick_core::signature::WitType;
 use cedar_policy::RestrictedExpression;
 use serde_json::Value;
 
-use crate::schema::{CASE, cases, has_length, has_value};
+use crate::reads::Reads;
+use crate::schema::{CASE, can_overflow, cases, has_length, has_value};
 
 /// Most values of one call's arguments that are weighed. A guest chooses how many there are, and each costs the host time at every call.
 pub(crate) const VALUES_MOST: usize = 16 * 1024;
@@ -37,9 +38,11 @@ impl Maker {
         Self { left: VALUES_MOST, path: Vec::new() }
     }
 
-    /// Makes the record of arguments.
-    pub(crate) fn args(&mut self, params: &[(String, WitType)], args: &Value) -> Made<RestrictedExpression> {
-        self.record(params.iter().map(|(name, ty)| (name.as_str(), ty)), args)
+    /// Makes the record of arguments, as far as policies read them. One that may not fit is always made: whether a call is denied for it
+    /// must not hang on which argument a policy happens to read.
+    pub(crate) fn args(&mut self, reads: &Reads, params: &[(String, WitType)], args: &Value) -> Made<RestrictedExpression> {
+        let wanted = params.iter().filter(|(name, ty)| reads.wants_argument(name) || can_overflow(ty));
+        self.record(wanted.map(|(name, ty)| (name.as_str(), ty)), args)
     }
 
     fn record<'t>(&mut self, fields: impl Iterator<Item = (&'t str, &'t WitType)>, value: &Value) -> Made<RestrictedExpression> {
@@ -119,9 +122,10 @@ impl Maker {
         form(RestrictedExpression::new_record(made))
     }
 
-    /// Makes the record of lengths: characters of texts, bytes of `list<u8>`, elements of other lists.
-    pub(crate) fn lengths(&mut self, params: &[(String, WitType)], args: &Value) -> Made<RestrictedExpression> {
-        let lengths = self.lengths_of(params.iter().map(|(name, ty)| (name.as_str(), ty, args.get(name))))?;
+    /// Makes the record of lengths, as far as policies read them: characters of texts, bytes of `list<u8>`, elements of other lists.
+    pub(crate) fn lengths(&mut self, reads: &Reads, params: &[(String, WitType)], args: &Value) -> Made<RestrictedExpression> {
+        let wanted = params.iter().filter(|(name, _)| reads.wants_argument(name));
+        let lengths = self.lengths_of(wanted.map(|(name, ty)| (name.as_str(), ty, args.get(name))))?;
         form(RestrictedExpression::new_record(lengths))
     }
 

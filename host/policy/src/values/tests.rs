@@ -14,13 +14,17 @@ fn operation(ty: &WitType) -> Operation {
     Operation::new("t:t/i@0.1.0.get".parse().unwrap(), spec, signature)
 }
 
+fn everything() -> Reads {
+    Reads { everything: true, ..Reads::default() }
+}
+
 /// Makes the two records and has Cedar check them against the schema.
 fn check(ty: &WitType, value: &Value) -> Result<(), String> {
     let operation = operation(ty);
     let args = json!({ "x": value });
     let mut maker = Maker::new();
-    let made = maker.args(&operation.signature.params, &args).map_err(|problem| problem.to_string())?;
-    let lengths = maker.lengths(&operation.signature.params, &args).map_err(|problem| problem.to_string())?;
+    let made = maker.args(&everything(), &operation.signature.params, &args).map_err(|problem| problem.to_string())?;
+    let lengths = maker.lengths(&everything(), &operation.signature.params, &args).map_err(|problem| problem.to_string())?;
     let mut catalog = Catalog::default();
     catalog.insert(operation);
     let text = schema_text(&catalog);
@@ -161,7 +165,7 @@ fn what_does_not_fit_its_type_is_an_error() {
 fn a_guest_cannot_make_the_host_weigh_any_number_of_values() {
     let ty = WitType::List(Box::new(WitType::Bool));
     let args = |count: usize| json!({ "x": vec![true; count] });
-    let made = |count: usize| Maker::new().args(&[("x".into(), ty.clone())], &args(count)).map(|_| ());
+    let made = |count: usize| Maker::new().args(&everything(), &[("x".into(), ty.clone())], &args(count)).map(|_| ());
     // The list itself counts as one.
     assert_eq!(made(VALUES_MOST - 2), Ok(()));
     assert_eq!(made(VALUES_MOST - 1), Ok(()));
@@ -177,8 +181,18 @@ fn lengths_are_characters_bytes_and_elements() {
         ("n".to_owned(), WitType::Bool),
     ];
     let args = json!({"t": "üä", "b": "AAEC", "l": ["x"], "n": true});
-    let lengths = Maker::new().lengths(&params, &args).unwrap();
+    let lengths = Maker::new().lengths(&everything(), &params, &args).unwrap();
     let context = Context::from_pairs([("lengths".to_owned(), lengths)]).unwrap();
     assert_eq!(context.to_json_value().unwrap(), json!({"lengths": {"t": 2, "b": 3, "l": 1}}));
     assert_eq!([decoded_length(""), decoded_length("AA=="), decoded_length("AAE="), decoded_length("AAECAw==")], [0, 1, 2, 4]);
+}
+
+#[test]
+fn only_what_is_read_is_made_but_what_may_not_fit_always() {
+    let params = [("a".to_owned(), WitType::Text), ("b".to_owned(), WitType::Text), ("n".to_owned(), WitType::Unsigned { bits: 64 })];
+    let reads = Reads { arguments: ["a".to_owned()].into(), ..Reads::default() };
+    let made = |n: u64| Maker::new().args(&reads, &params, &json!({"a": "x", "b": "y", "n": n}));
+    let context = Context::from_pairs([("args".to_owned(), made(1).unwrap())]).unwrap();
+    assert_eq!(context.to_json_value().unwrap(), json!({"args": {"a": "x", "n": 1}}));
+    assert!(matches!(made(u64::MAX), Err(ValueProblem::TooLarge { .. })));
 }
