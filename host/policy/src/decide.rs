@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bailiwick_core::policy::{CallFacts, PolicyContext};
-use cedar_policy::{AuthorizationError, Authorizer, Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
+use cedar_policy::{AuthorizationError, Authorizer, Context, Entities, Entity, EntityUid, Request, Response, RestrictedExpression};
 
 use crate::explain::listed;
 use crate::facts::{self, Made};
@@ -50,9 +50,17 @@ pub(crate) fn weigh(
     let context = Context::from_pairs(context).map_err(|error| Refused::unfit(error.to_string()))?;
     let request = Request::new(doer.principal.clone(), doer.action.clone(), resource, context, None)
         .map_err(|error| Refused::unfit(error.to_string()))?;
-    let response = Authorizer::new().is_authorized(&request, &part.set, entities);
-    let diagnostics = response.diagnostics();
-    let mut undecided: Vec<(String, String)> = diagnostics
+    let authorizer = Authorizer::new();
+    if let Some(quick) = &part.quick {
+        let response = authorizer.is_authorized(&request, quick, entities);
+        let is_forbidden = response.decision() == cedar_policy::Decision::Deny && response.diagnostics().reason().next().is_some();
+        if !is_forbidden && response.diagnostics().errors().next().is_none() {
+            return Ok(determining(&response));
+        }
+    }
+    let response = authorizer.is_authorized(&request, &part.set, entities);
+    let mut undecided: Vec<(String, String)> = response
+        .diagnostics()
         .errors()
         .map(|AuthorizationError::PolicyEvaluationError(error)| (error.policy_id().to_string(), error.inner().to_string()))
         .collect();
@@ -62,13 +70,19 @@ pub(crate) fn weigh(
         let reasons: Vec<String> = undecided.iter().map(|(id, why)| format!("`{id}` could not be decided: {why}")).collect();
         return Err(Refused { rules: undecided.into_iter().map(|(id, _)| id).collect(), reason: reasons.join("; ") });
     }
-    let mut determining: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
-    determining.sort();
+    let determining = determining(&response);
     match response.decision() {
         cedar_policy::Decision::Allow => Ok(determining),
         cedar_policy::Decision::Deny if determining.is_empty() => Ok(determining),
         cedar_policy::Decision::Deny => Err(Refused { reason: policies.reason_of(&determining), rules: determining }),
     }
+}
+
+/// Gives the ids of the policies that decided, in order.
+fn determining(response: &Response) -> Vec<String> {
+    let mut ids: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+    ids.sort();
+    ids
 }
 
 impl Policies {

@@ -1,5 +1,7 @@
 //! Slices: the policies of a set that can concern one principal and one action, apart by what they read.
 
+mod quick;
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -72,6 +74,8 @@ pub(crate) struct Part {
     pub reads: Reads,
     /// Ids of the permits among them.
     pub permits: Vec<String>,
+    /// The same with all forbids in one, where there are several: it says quickly that none of them holds, which is the rule.
+    pub quick: Option<PolicySet>,
     /// A policy that belongs here could not be added: nothing can be decided.
     pub is_broken: bool,
 }
@@ -88,6 +92,8 @@ impl Slice {
                 part.add(rule);
             }
         }
+        slice.at_issue.quick = quick::of(&slice.at_issue.set);
+        slice.at_call.quick = quick::of(&slice.at_call.set);
         slice
     }
 }
