@@ -221,7 +221,7 @@ impl Compiler {
     fn lock(&self, notes: &Notes) -> Option<File> {
         let folder = File::open(&self.folder).ok()?;
         if rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let _waiting = notes.work("waiting for another program that looks at the compiler's targets", false);
+            let _waiting = notes.work("waiting for another program that looks at the compiler's targets");
             rustix::fs::flock(&folder, FlockOperation::LockExclusive).ok()?;
         }
         Some(folder)
@@ -290,9 +290,12 @@ fn compile(workspace: &Workspace, notes: &Notes) -> Result<BTreeMap<AgentName, P
         command.args(["--package", &package.id]);
     }
     let started = std::time::Instant::now();
+    let what = format!("building {}", list(&names));
     let is_first = !workspace.target_dir().join(TARGET).is_dir();
-    let hint = if is_first { " (the first time, dependencies are compiled too: about a minute)" } else { "" };
-    let progress = notes.work(&format!("building {}{hint}", list(&names)), is_first);
+    let progress = match is_first {
+        true => notes.long_work(&what, "the first time, dependencies are compiled too: about a minute"),
+        false => notes.work(&what),
+    };
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| missing_cargo(&error))?;
     let stderr = child.stderr.take();

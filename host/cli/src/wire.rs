@@ -145,7 +145,7 @@ impl Host {
     pub async fn open(parts: HostParts<'_>, notes: &Notes) -> Result<Self> {
         let HostParts { project, state, registry } = parts;
         let ledger = Arc::new(Ledger::open(state, LedgerOptions::default()).map_err(open_fault)?);
-        let preparing = notes.work("preparing connectors and their data", false);
+        let preparing = notes.work("preparing connectors and their data");
         let served = tokio::task::block_in_place(|| Served::load(project, state))?;
         preparing.finish(None);
         let policy = Arc::new(CedarEngine::new(Arc::new(load_policies(project, &served.catalog)?), Freezes::default()));
@@ -194,7 +194,7 @@ impl Host {
     /// When one does not install, describes itself by another name, or asks for more than its active version in a project that is no
     /// development project.
     pub async fn install(&self, project: &Project, built: &BTreeMap<AgentName, Component>, notes: &Notes) -> Result<()> {
-        let preparing = notes.work("preparing agents", false);
+        let preparing = notes.work("preparing agents");
         for agent in &project.agents {
             preparing.set(agent.name.as_str());
             self.install_named(project, agent, built, notes).await?;

@@ -4,14 +4,15 @@
 mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::{Project, bailiwick, workspace};
+use support::bailiwick;
+use support::mailing::Mailing;
 
 /// Longest wait for a program that compiles agents first.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -38,31 +39,12 @@ steps:
 output: { message: "${ mail.message }" }
 "#;
 
-/// A project whose only agent sends a mail, and the mail server that it connects to.
-struct Hanging {
-    project: Project,
-    server: TcpListener,
-}
+/// A project whose agent sends a mail and waits for the mail server.
+struct Hanging(Mailing);
 
 impl Hanging {
     fn new() -> Self {
-        let agent = workspace().join("agents/customer-mail");
-        let toml = format!(
-            "[project]\nname = \"one\"\ntenant = \"nordwind\"\ndevelopment = true\ninput = \"in.json\"\n\
-             [limits]\ndeadline = \"5m\"\n[agents]\ncustomer-mail = {{ source = \"{}\" }}\n",
-            agent.display()
-        );
-        let project = Project::new(&toml);
-        project.write("workflow.yaml", WORKFLOW);
-        project.write("in.json", "{ \"customer\": \"C-1042\" }");
-        let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = server.local_addr().unwrap().port();
-        for name in ["shop", "mail"] {
-            let text = std::fs::read_to_string(workspace().join(format!("examples/returns/connectors/{name}.toml"))).unwrap();
-            let smtp = format!("\n[smtp]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n");
-            project.write(&format!("connectors/{name}.toml"), &(text + if name == "mail" { &smtp } else { "" }));
-        }
-        Self { project, server }
+        Self(Mailing::new(WORKFLOW))
     }
 
     /// Starts a command and gives it back when its call has reached the mail server, which says nothing.
@@ -76,7 +58,7 @@ impl Hanging {
             stderr.lines().map_while(Result::ok).for_each(|line| drop(said.send(line)));
             let _ = gone.send(None);
         });
-        let server = self.server.try_clone().unwrap();
+        let server = self.0.server.try_clone().unwrap();
         std::thread::spawn(move || connected.send(Some(server.accept().unwrap().0)));
         let stdout = child.stdout.take().unwrap();
         let Ok(Some(connection)) = connections.recv_timeout(PATIENCE) else {
@@ -87,13 +69,13 @@ impl Hanging {
     }
 
     fn run(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
-        command.args(["run", self.project.path(), "--json"]);
+        let mut command = self.0.run();
+        command.arg("--json");
         command
     }
 
     fn ledger(&self, words: &[&str]) -> Value {
-        let output = bailiwick(["ledger"].iter().chain(words).chain(&["--project", self.project.path(), "--json"]));
+        let output = bailiwick(["ledger"].iter().chain(words).chain(&["--project", self.0.project.path(), "--json"]));
         assert_eq!(output.code, 0, "{output:?}");
         serde_json::from_str(&output.stdout).unwrap()
     }
@@ -155,9 +137,8 @@ fn a_run_that_is_asked_to_stop_ends_soon_with_everything_on_record() {
         assert_eq!(hanging.ledger(&["verify"])["intact"], true);
     }
     // The state folder is free and whole. With files in place of the server the run goes through.
-    let mail = hanging.project.read("connectors/mail.toml");
-    hanging.project.write("connectors/mail.toml", mail.split("\n[smtp]").next().unwrap());
-    let output = bailiwick(["run", hanging.project.path(), "--json"]);
+    hanging.0.without_server();
+    let output = bailiwick(["run", hanging.0.project.path(), "--json"]);
     assert_eq!(output.code, 3, "the second step has no grants: {output:?}");
     assert!(output.stdout.contains("\"answered\""), "{output:?}");
     assert_eq!(hanging.ledger(&["verify"])["intact"], true);
@@ -166,10 +147,10 @@ fn a_run_that_is_asked_to_stop_ends_soon_with_everything_on_record() {
 #[test]
 fn a_tried_agent_that_is_asked_to_stop_has_its_end_on_record() {
     let hanging = Hanging::new();
-    hanging.project.write("claim.json", r#"{ "customer": "C-1042", "order": "O-20417", "decision": "accepted", "reason": "eligible" }"#);
+    hanging.0.project.write("claim.json", r#"{ "customer": "C-1042", "order": "O-20417", "decision": "accepted", "reason": "eligible" }"#);
     let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
-    command.args(["try", "customer-mail", "--json", "--project", hanging.project.path(), "--subject", "C-1042"]);
-    command.arg("--input").arg(hanging.project.file("claim.json"));
+    command.args(["try", "customer-mail", "--json", "--project", hanging.0.project.path(), "--subject", "C-1042"]);
+    command.arg("--input").arg(hanging.0.project.file("claim.json"));
     command.args(["--may", "crm/customers.get where id=C-1042"]);
     command.args(["--may", "notify/messages.send where customer=C-1042 channel=email subject=any body=any"]);
     let running = hanging.start(command);
@@ -185,7 +166,7 @@ fn a_tried_agent_that_is_asked_to_stop_has_its_end_on_record() {
 fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let hanging = Hanging::new();
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_bailiwick"), "run", hanging.project.path(), "--json"]);
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_bailiwick"), "run", hanging.0.project.path(), "--json"]);
     let running = hanging.start(command);
     running.send(Signal::HUP);
     // The mail server ends the conversation, and the run ends by itself.
@@ -199,7 +180,7 @@ fn who_asks_twice_does_not_wait_for_the_disk() {
     let hanging = Hanging::new();
     let running = hanging.start(hanging.run());
     // Nothing can be written while another holds the database.
-    let ledger = rusqlite::Connection::open(hanging.project.file(".bailiwick/ledger.sqlite")).unwrap();
+    let ledger = rusqlite::Connection::open(hanging.0.project.file(".bailiwick/ledger.sqlite")).unwrap();
     ledger.execute_batch("BEGIN IMMEDIATE").unwrap();
     running.send(Signal::INT);
     let stopped = running.lines.iter().find(|line| line.contains("stopped (")).unwrap();

@@ -1,5 +1,4 @@
 //! Building agents: the compiler's target is installed where it is missing, and how far a build has come is told.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
 
 mod support;
 

@@ -110,7 +110,7 @@ async fn install(
     notes: &Notes,
     found: &mut Vec<Diagnosis>,
 ) -> bool {
-    let preparing = notes.work("checking agents", false);
+    let preparing = notes.work("checking agents");
     let mut all = true;
     for agent in &project.agents {
         preparing.set(agent.name.as_str());

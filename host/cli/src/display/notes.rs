@@ -84,15 +84,27 @@ impl Notes {
         bar
     }
 
-    /// Begins something that takes a while. Without a terminal its beginning is told only where `is_long`.
-    pub fn work(&self, what: &str, is_long: bool) -> Work {
+    /// Begins something that takes a while. Without a terminal its beginning is not told.
+    pub fn work(&self, what: &str) -> Work {
+        self.begin(what, what.to_owned())
+    }
+
+    /// Begins something that takes long, and says why. Without a terminal its beginning is told.
+    pub fn long_work(&self, what: &str, why: &str) -> Work {
+        let whole = format!("{what} ({why})");
+        if !self.is_terminal {
+            self.tell(&whole);
+        }
+        // The reason gives way to what is being done just now: a line has no room for both.
+        self.begin(what, whole)
+    }
+
+    fn begin(&self, what: &str, message: String) -> Work {
         let bar = self.add_bar();
-        bar.set_message(what.to_owned());
         if self.is_terminal {
             set_moving(&bar);
-        } else if is_long {
-            self.tell(what);
         }
+        bar.set_message(message);
         Work { notes: self.clone(), bar, what: what.to_owned() }
     }
 }

@@ -1,8 +1,10 @@
 //! The binary, and projects in folders that are thrown away.
 #![expect(dead_code, reason = "each test file uses its part")]
-#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops at its first surprise")]
 
+pub mod mailing;
 pub mod programs;
+pub mod terminal;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
