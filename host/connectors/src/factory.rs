@@ -155,3 +155,55 @@ pub fn schemas() -> BTreeMap<&'static str, Value> {
         ("ruleset.json", schema_for!(crate::rules::config::RulesetFile).to_value()),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_core::ids::Digest;
+
+    use crate::support::*;
+
+    /// Files of a project, by name.
+    type Files = Vec<(&'static str, String)>;
+
+    /// A connector of each kind, and the files of the project that it names.
+    fn kinds() -> Vec<(&'static str, String, Files)> {
+        let file = |name: &str| std::fs::read_to_string(sample().join(name)).unwrap();
+        let shop = file("connectors/shop.toml");
+        let tables = "CREATE TABLE notes (tenant TEXT, id TEXT, text TEXT) STRICT;";
+        let statement = "statements = [{ sql = \"DELETE FROM notes WHERE tenant = :tenant AND id = :note RETURNING id\" }]";
+        let own =
+            format!("kind = \"sql\"\ndatabase = \"own.sqlite\"\nschema = \"own.sql\"\n[operations.\"crm/notes.void\"]\n{statement}\n");
+        let ruleset = |name: &str| format!("ruleset: {name}\nversion: \"1\"\nfacts: {{}}\nrules: []\ndefault: {{ outcome: no }}\n");
+        let rules = vec![("rules/a.yaml", ruleset("a")), ("rules/b.yaml", ruleset("b"))];
+        let mail = format!("{}\n[smtp]\nhost = \"smtp.example\"\nca = \"ca.pem\"\n", file("connectors/mail.toml"));
+        let ca = crate::mail::tests::server::Authority::new().pem;
+        vec![
+            ("sql with sample data", shop, Vec::new()),
+            ("sql with a schema", own, vec![("own.sql", tables.to_owned())]),
+            ("rules", file("connectors/rules.toml"), rules),
+            ("shipping", file("connectors/shipping.toml"), Vec::new()),
+            ("mail", mail, vec![("ca.pem", ca)]),
+        ]
+    }
+
+    fn digest(state: &tempfile::TempDir, text: &str, files: &[(&'static str, String)]) -> Digest {
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        load_text(text, state.path(), &files).unwrap().config_digest()
+    }
+
+    #[test]
+    fn the_digest_on_record_covers_every_file_that_configures_a_connector() {
+        for (kind, text, files) in kinds() {
+            let state = state();
+            let before = digest(&state, &text, &files);
+            assert_eq!(digest(&state, &text, &files), before, "{kind}: nothing has changed");
+            assert_ne!(digest(&state, &format!("{text}\n# other\n"), &files), before, "{kind}: its own file");
+            for index in 0..files.len() {
+                let mut others = files.clone();
+                // Of no meaning to SQL, YAML or PEM, and another file all the same. The database exists by now.
+                others[index].1.push('\n');
+                assert_ne!(digest(&state, &text, &others), before, "{kind}: {}", files[index].0);
+            }
+        }
+    }
+}

@@ -238,4 +238,4 @@ impl Connector for MailConnector {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use super::*;
 use crate::generator::fixed;
 use crate::support::*;
 
-mod server;
+pub(crate) mod server;
 mod tls;
 
 fn message(customer: &str, subject: &str, body: &str, ordinal: u32) -> ConnectorCall {

@@ -44,7 +44,8 @@ impl SqlConnector {
         let path = places.database(file.database.get_ref()).map_err(|error| {
             vec![source.problem_at(&file.database.span(), format!("`{}` cannot be a database: {error}", file.database.get_ref()))]
         })?;
-        make_tables(&file, &source, places, &path).map_err(|problem| vec![problem])?;
+        let schema = read_schema(&file, &source, places).map_err(|problem| vec![problem])?;
+        make_tables(&file, schema.as_ref(), &source, &path).map_err(|problem| vec![problem])?;
         let connection = checking_connection(&path)
             .map_err(|error| vec![source.problem_at(&file.database.span(), format!("the database cannot be opened: {error}"))])?;
         let mut plans = BTreeMap::new();
@@ -60,8 +61,8 @@ impl SqlConnector {
         }
         let database =
             Database::start(&path, Access::Write).map_err(|error| vec![source.problem(format!("no thread for the database: {error}"))])?;
-        let schema = file.schema.as_ref().map(|s| s.get_ref().as_str()).unwrap_or_default();
-        let digest = Digest::of_parts([source.text.as_bytes(), schema.as_bytes()]);
+        let schema = schema.iter().map(|schema| schema.text.as_bytes());
+        let digest = Digest::of_parts(std::iter::once(source.text.as_bytes()).chain(schema));
         Ok((Self { name: name.to_owned(), digest, source, plans, database }, file.latency))
     }
 
@@ -106,24 +107,39 @@ impl SqlConnector {
     }
 }
 
+/// The file that makes the tables.
+struct Schema<'a> {
+    name: &'a str,
+    at: std::ops::Range<usize>,
+    text: String,
+}
+
+/// Reads the schema file, also where the database exists: what it says belongs to the configuration that is on record.
+fn read_schema<'a>(file: &'a SqlFile, source: &SourceText, places: &Places) -> Result<Option<Schema<'a>>, Problem> {
+    let Some(schema) = &file.schema else { return Ok(None) };
+    let (name, at) = (schema.get_ref().as_str(), schema.span());
+    if file.generate.is_some() {
+        return Err(source.problem_at(&at, "`generate` and `schema` exclude each other"));
+    }
+    match places.read(std::path::Path::new(name)) {
+        Ok(text) => Ok(Some(Schema { name, at, text })),
+        Err(error) => Err(source.problem_at(&at, format!("`{name}` cannot be read: {error}"))),
+    }
+}
+
 /// Makes the database from sample data or from the schema file, if it is not there.
-fn make_tables(file: &SqlFile, source: &SourceText, places: &Places, path: &std::path::Path) -> Result<(), Problem> {
+fn make_tables(file: &SqlFile, schema: Option<&Schema<'_>>, source: &SourceText, path: &std::path::Path) -> Result<(), Problem> {
     let at = file.database.span();
-    match (&file.generate, &file.schema) {
-        (Some(_), Some(schema)) => Err(source.problem_at(&schema.span(), "`generate` and `schema` exclude each other")),
-        (Some(generate), None) => generator::ensure(path, generate.seed)
+    match (&file.generate, schema) {
+        (Some(generate), _) => generator::ensure(path, generate.seed)
             .map_err(|error| source.problem_at(&at, format!("the sample data cannot be written: {error}"))),
         (None, Some(schema)) if !path.exists() => {
-            let text = places
-                .read(std::path::Path::new(schema.get_ref()))
-                .map_err(|error| source.problem_at(&schema.span(), format!("`{}` cannot be read: {error}", schema.get_ref())))?;
-            database::create(path).and_then(|connection| connection.execute_batch(&format!("BEGIN IMMEDIATE;\n{text}\n;COMMIT"))).map_err(
-                |error| {
-                    // A database without its tables would be taken for a finished one the next time.
-                    let _ = std::fs::remove_file(path);
-                    source.problem_at(&schema.span(), format!("`{}` cannot be applied: {error}", schema.get_ref()))
-                },
-            )
+            let statements = format!("BEGIN IMMEDIATE;\n{}\n;COMMIT", schema.text);
+            database::create(path).and_then(|connection| connection.execute_batch(&statements)).map_err(|error| {
+                // A database without its tables would be taken for a finished one the next time.
+                let _ = std::fs::remove_file(path);
+                source.problem_at(&schema.at, format!("`{}` cannot be applied: {error}", schema.name))
+            })
         }
         (None, None) if !path.exists() => Err(source
             .problem_at(&at, format!("there is no database `{}`", path.display()))

@@ -176,14 +176,14 @@ impl Conversation {
 }
 
 /// Who signs the certificates of servers.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     /// Its own certificate.
-    pub(super) pem: String,
+    pub(crate) pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
