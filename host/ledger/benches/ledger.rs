@@ -5,6 +5,9 @@
 //! who share a commit; `verify` is the whole verification of a file. `TMPDIR` says on which disk.
 #![expect(clippy::expect_used, reason = "a benchmark stops at the first thing that is not as expected")]
 
+#[path = "calls/mod.rs"]
+mod calls;
+
 use std::fs::File;
 use std::future::Future;
 use std::hint::black_box;
@@ -13,68 +16,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_core::Recorder;
-use bailiwick_core::ids::{Digest, Seq};
-use bailiwick_core::record::{CallOutcome, Draft, Fields, Payload, RecordContext, RecordKind};
+use bailiwick_core::ids::Seq;
 use bailiwick_ledger::{Ledger, LedgerOptions, PRESSED_RECORDS, verify};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use serde_json::json;
+
+use calls::{Calls, fill};
 
 /// Records of one measured batch.
 const BATCH: u64 = 100_000;
-
-fn context() -> Arc<RecordContext> {
-    Arc::new(RecordContext {
-        tenant: Some("acme".into()),
-        requester: Some("local:anna".to_owned()),
-        workflow: Some("returns".into()),
-        plan: Some(Digest::of(b"plan")),
-        run: Some("run-019a1b2c3d4e7f60818283848586878a".into()),
-        step: Some("parcel".into()),
-        attempt: Some(1),
-        task: Some("task-019a1b2c3d4e7f60818283848586878b".into()),
-        parent_task: None,
-        agent: Some("return-label".into()),
-        component: Some(Digest::of(b"component")),
-    })
-}
-
-/// A call as the gate records it: an intent with arguments and an outcome with a result.
-struct Calls {
-    context: Arc<RecordContext>,
-    operation: Arc<str>,
-    args: Arc<serde_json::Value>,
-    result: Arc<serde_json::Value>,
-}
-
-impl Calls {
-    fn new() -> Self {
-        Self {
-            context: context(),
-            operation: "bailiwick:crm/customers@0.1.0.get".into(),
-            args: Arc::new(json!({"id": "C-1042"})),
-            result: Arc::new(json!({"customer": "C-1042", "name": "Erika Mustermann", "emails": ["erika@example.org"], "version": 7})),
-        }
-    }
-
-    fn draft(&self, n: u64) -> Draft {
-        let is_intent = n.is_multiple_of(2);
-        let (name, value) = if is_intent { ("args", &self.args) } else { ("result", &self.result) };
-        Draft {
-            kind: if is_intent { RecordKind::CallIntent } else { RecordKind::CallOutcome },
-            context: Arc::clone(&self.context),
-            fields: Fields {
-                operation: Some(Arc::clone(&self.operation)),
-                ordinal: Some(0),
-                intent: (!is_intent).then(|| Seq(n - 1)),
-                outcome: (!is_intent).then_some(CallOutcome::Ok),
-                fuel: Some(1_234_567),
-                duration_us: Some(42),
-                ..Fields::default()
-            },
-            payload: Some(Payload { subject: Some("C-1042".into()), parts: vec![(name, Arc::clone(value).into())] }),
-        }
-    }
-}
 
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
@@ -111,20 +60,6 @@ fn append(c: &mut Criterion) {
             spent
         });
     });
-}
-
-fn fill(ledger: &Ledger, calls: &Calls, count: u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let mut last = Seq(0);
-    for n in 0..count {
-        last = ledger.append(calls.draft(n)).expect("a place");
-        if ledger.is_pressed() {
-            // For half of what is queued, so that the writer has something to do meanwhile.
-            let half = Seq(last.0.saturating_sub(PRESSED_RECORDS as u64 / 2));
-            runtime.block_on(ledger.durable(half)).expect("on disk");
-        }
-    }
-    runtime.block_on(ledger.durable(last)).expect("on disk");
 }
 
 fn written(c: &mut Criterion) {

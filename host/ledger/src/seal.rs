@@ -1,8 +1,11 @@
-//! Sealing of payloads: XChaCha20-Poly1305 under the data subject's key, before the database sees them.
+//! Sealing of payloads: XAES-256-GCM (C2SP) under the data subject's key, before the database sees them.
+//!
+//! AES-256-GCM with nonces that may be drawn at random. XChaCha20-Poly1305 would do as well and took three times as long for texts as short
+//! as these, which the writer thread would have had to pay.
 
 use bailiwick_core::ids::Seq;
-use chacha20poly1305::aead::AeadInOut as _;
-use chacha20poly1305::{KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
+use xaes_256_gcm::aead::{AeadInOut as _, KeyInit as _};
+use xaes_256_gcm::{Nonce, Tag, Xaes256Gcm};
 
 use crate::secrets::SALT_BYTES;
 
@@ -20,7 +23,7 @@ pub(crate) const BEFORE_BODY: usize = NONCE_BYTES + SALT_BYTES;
 
 /// A key for the payloads of one data subject. Cleared from memory when dropped.
 #[derive(Clone)]
-pub(crate) struct PayloadKey(XChaCha20Poly1305);
+pub(crate) struct PayloadKey(Xaes256Gcm);
 
 impl std::fmt::Debug for PayloadKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,7 +45,7 @@ fn bound_to(seq: Seq, filed_under: &[u8]) -> ([u8; 8 + 32], usize) {
 
 impl PayloadKey {
     pub(crate) fn new(key: &[u8; KEY_BYTES]) -> Self {
-        Self(XChaCha20Poly1305::new(key.into()))
+        Self(Xaes256Gcm::new(key.into()))
     }
 
     /// Seals a buffer of nonce, salt and body in place and appends the tag. The salt is sealed too: it goes with the key, and without it
@@ -50,7 +53,7 @@ impl PayloadKey {
     pub(crate) fn seal(&self, buffer: &mut Vec<u8>, seq: Seq, filed_under: &[u8]) -> Option<()> {
         let (bytes, length) = bound_to(seq, filed_under);
         let (nonce, rest) = buffer.split_first_chunk_mut::<NONCE_BYTES>()?;
-        let nonce = XNonce::from(*nonce);
+        let nonce = Nonce::from(*nonce);
         let tag = self.0.encrypt_inout_detached(&nonce, bytes.get(..length)?, rest.into()).ok()?;
         buffer.extend_from_slice(&tag);
         Some(())
@@ -69,7 +72,7 @@ impl PayloadKey {
         let (text, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
         out.clear();
         out.extend_from_slice(text);
-        self.0.decrypt_inout_detached(&XNonce::from(*nonce), bytes.get(..length)?, out.as_mut_slice().into(), &Tag::from(*tag)).ok()?;
+        self.0.decrypt_inout_detached(&Nonce::from(*nonce), bytes.get(..length)?, out.as_mut_slice().into(), &Tag::from(*tag)).ok()?;
         out.split_first_chunk::<SALT_BYTES>()
     }
 }
@@ -99,16 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn the_test_vector_of_the_draft_is_met() {
-        // draft-irtf-cfrg-xchacha-03, A.3.1, by its own associated data.
-        let key: Vec<u8> = (0x80..0xa0).collect();
-        let nonce: Vec<u8> = (0x40..0x58).collect();
-        let text = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.";
-        let cipher = XChaCha20Poly1305::new(key.as_slice().try_into().unwrap());
-        let mut buffer = text.to_vec();
-        let data = hex::decode("50515253c0c1c2c3c4c5c6c7").unwrap();
-        let tag = cipher.encrypt_inout_detached(nonce.as_slice().try_into().unwrap(), &data, buffer.as_mut_slice().into()).unwrap();
-        assert_eq!(hex::encode(tag), "c0875924c1c7987947deafd8780acf49");
-        assert!(hex::encode(buffer).starts_with("bd6d179d3e83d43b9576579493c0e939"));
+    fn the_test_vector_of_the_specification_is_met() {
+        let mut buffer = b"XAES-256-GCM".to_vec();
+        let nonce = Nonce::from(*b"ABCDEFGHIJKLMNOPQRSTUVWX");
+        let cipher = Xaes256Gcm::new(&[3; 32].into());
+        let tag = cipher.encrypt_inout_detached(&nonce, b"c2sp.org/XAES-256-GCM", buffer.as_mut_slice().into()).unwrap();
+        assert_eq!(hex::encode([buffer, tag.to_vec()].concat()), "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d");
     }
 }

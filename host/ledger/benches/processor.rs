@@ -1,0 +1,59 @@
+//! Processor time a record, of all threads together: what does not depend on who else uses the machine, beside the wall clock.
+//!
+//! `cargo bench -p bailiwick-ledger --bench processor`. `TMPDIR` says on which disk; on a RAM disk the disk's own time is left out.
+#![expect(clippy::expect_used, reason = "a benchmark stops at the first thing that is not as expected")]
+
+#[path = "calls/mod.rs"]
+mod calls;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bailiwick_ledger::{Ledger, LedgerOptions, Reader, Trust, verify, verify_bundle};
+
+use calls::{Calls, fill};
+
+const RECORDS: u64 = 300_000;
+
+/// Processor time of this process so far, in user and in system mode.
+fn spent() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    // After the name, which may hold anything, the 12th and 13th fields; a tick is 10 ms.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11).take(2));
+    let ticks: u64 = fields.into_iter().flatten().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn measure(what: &str, work: impl FnOnce()) {
+    let (before, start) = (spent(), Instant::now());
+    work();
+    let (processor, wall) = (spent() - before, start.elapsed());
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / RECORDS as f64;
+    println!("{what:<28} {:>6.2} µs processor {:>6.2} µs wall a record, {:>9.0} records/s", each(processor), each(wall), 1e6 / each(wall));
+}
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (state, bundle) = (folder.path().join("state"), folder.path().join("bundle"));
+    let calls = Calls::new();
+    measure("appended until on disk", || {
+        let ledger = Ledger::open(&state, LedgerOptions::default()).expect("a ledger");
+        fill(&ledger, &calls, RECORDS);
+        ledger.close().expect("written");
+    });
+    let report = |records: u64| assert_eq!(records, RECORDS);
+    measure("verified", || report(verify(&state).expect("a ledger").records));
+    let keys = hide(&state, "payload.keys");
+    measure("verified, payloads sealed", || report(verify(&state).expect("a ledger").records));
+    std::fs::rename(keys, state.join("payload.keys")).expect("put back");
+    let reader = Reader::open(&state).expect("a ledger");
+    measure("exported, without payloads", || drop(reader.export(&bundle, false).expect("a bundle")));
+    let trust = Trust { keys: vec![reader.signing_keys().expect("keys").remove(0).1], ..Trust::default() };
+    measure("verified, bundle", || report(verify_bundle(&bundle, &trust).expect("a bundle").records));
+}
+
+fn hide(state: &Path, name: &str) -> std::path::PathBuf {
+    let aside = state.join("aside");
+    std::fs::rename(state.join(name), &aside).expect("moved");
+    aside
+}
