@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use bailiwick_ledger::{Ledger, LedgerOptions, Reader, Trust, verify, verify_bundle};
 
-use calls::{Calls, fill};
+use calls::{Calls, fill, fill_from};
 
 const RECORDS: u64 = 300_000;
+/// Records that get a head each.
+const SINGLE: u64 = 10_000;
 
 /// Processor time of this process so far, in user and in system mode.
 fn spent() -> Duration {
@@ -24,11 +26,11 @@ fn spent() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-fn measure(what: &str, work: impl FnOnce()) {
+fn measure(what: &str, records: u64, work: impl FnOnce()) {
     let (before, start) = (spent(), Instant::now());
     work();
     let (processor, wall) = (spent() - before, start.elapsed());
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / RECORDS as f64;
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / records as f64;
     println!("{what:<28} {:>6.2} µs processor {:>6.2} µs wall a record, {:>9.0} records/s", each(processor), each(wall), 1e6 / each(wall));
 }
 
@@ -36,20 +38,27 @@ fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let (state, bundle) = (folder.path().join("state"), folder.path().join("bundle"));
     let calls = Calls::new();
-    measure("appended until on disk", || {
+    measure("appended until on disk", RECORDS, || {
         let ledger = Ledger::open(&state, LedgerOptions::default()).expect("a ledger");
         fill(&ledger, &calls, RECORDS);
         ledger.close().expect("written");
     });
     let report = |records: u64| assert_eq!(records, RECORDS);
-    measure("verified", || report(verify(&state).expect("a ledger").records));
+    measure("verified", RECORDS, || report(verify(&state).expect("a ledger").records));
     let keys = hide(&state, "payload.keys");
-    measure("verified, payloads sealed", || report(verify(&state).expect("a ledger").records));
+    measure("verified, payloads sealed", RECORDS, || report(verify(&state).expect("a ledger").records));
     std::fs::rename(keys, state.join("payload.keys")).expect("put back");
     let reader = Reader::open(&state).expect("a ledger");
-    measure("exported, without payloads", || drop(reader.export(&bundle, false).expect("a bundle")));
+    measure("exported, without payloads", RECORDS, || drop(reader.export(&bundle, false).expect("a bundle")));
     let trust = Trust { keys: vec![reader.signing_keys().expect("keys").remove(0).1], ..Trust::default() };
-    measure("verified, bundle", || report(verify_bundle(&bundle, &trust).expect("a bundle").records));
+    measure("verified, bundle", RECORDS, || report(verify_bundle(&bundle, &trust).expect("a bundle").records));
+
+    // The dearest there is: every record durable by itself, so that each has a head, and each head a signature.
+    let single = folder.path().join("single");
+    let ledger = Ledger::open(&single, LedgerOptions::default()).expect("a ledger");
+    measure("one head a record: appended", SINGLE, || (0..SINGLE).for_each(|n| fill_from(&ledger, &calls, n, n + 1)));
+    ledger.close().expect("written");
+    measure("one head a record: verified", SINGLE, || assert!(verify(&single).expect("a ledger").is_intact()));
 }
 
 fn hide(state: &Path, name: &str) -> std::path::PathBuf {

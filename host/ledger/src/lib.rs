@@ -46,7 +46,7 @@ pub use bundle::{ExportProblem, ExportReport};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use error::{Holder, OpenProblem, ReadProblem};
 pub use ledger::{Ledger, LedgerOptions};
-pub use note::{Note, NoteProblem, NoteSignature, Opened, VerifierKey};
+pub use note::{Note, NoteProblem, NoteSignature, SignatureState, VerifierKey};
 pub use proof::{verify_consistency, verify_inclusion};
 pub use queue::{Clock, FULL_FACTOR, PRESSED_BYTES, PRESSED_RECORDS};
 pub use reader::{Filter, Head, PAGE, PayloadState, Reader, Records, RunMark, RunSummary};

@@ -58,13 +58,13 @@ pub struct VerifierKey {
 
 /// What a key says about a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opened {
+pub enum SignatureState {
     /// The note has no signature of this key.
     Absent,
     /// The note has one that is not this key's.
     Forged,
     /// The key has signed the note; a cosigner says when, in seconds since 1970.
-    Signed(Option<u64>),
+    Good(Option<u64>),
 }
 
 /// Whether a text can be the name of a key.
@@ -112,13 +112,13 @@ impl VerifierKey {
     }
 
     /// Looks for this key's signature under a note.
-    pub fn open(&self, note: &Note) -> Opened {
+    pub fn open(&self, note: &Note) -> SignatureState {
         let id = self.id();
-        let mut found = Opened::Absent;
+        let mut found = SignatureState::Absent;
         for line in note.signatures.iter().filter(|line| line.name == self.name && line.id == id) {
             match self.opens(&note.text, &line.bytes) {
-                Some(time) => found = Opened::Signed(time),
-                None => return Opened::Forged,
+                Some(time) => found = SignatureState::Good(time),
+                None => return SignatureState::Forged,
             }
         }
         found
@@ -275,11 +275,11 @@ mod tests {
         assert_eq!(key.to_string(), KEY);
         let note: Note = NOTE.parse().unwrap();
         assert_eq!(note.to_string(), NOTE);
-        assert_eq!(key.open(&note), Opened::Signed(None));
+        assert_eq!(key.open(&note), SignatureState::Good(None));
         let forged: Note = NOTE.replace("This", "That").parse().unwrap();
-        assert_eq!(key.open(&forged), Opened::Forged);
+        assert_eq!(key.open(&forged), SignatureState::Forged);
         let other: Note = NOTE.replace("com/foo", "com/bar").parse().unwrap();
-        assert_eq!(key.open(&other), Opened::Absent);
+        assert_eq!(key.open(&other), SignatureState::Absent);
     }
 
     #[test]

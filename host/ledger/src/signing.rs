@@ -142,7 +142,7 @@ impl HostKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::note::Opened;
+    use crate::note::SignatureState;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = HostKey::draft(&StatePaths::new(folder.path()), Some("example.com/a")).unwrap();
         let (signed, _) = sign(&key, 7, Digest::of(b"root")).unwrap();
-        assert_eq!(key.verifier.open(signed.note()), Opened::Signed(None));
+        assert_eq!(key.verifier.open(signed.note()), SignatureState::Good(None));
         let theirs = StandardVerifier::new(&key.verifier.to_string()).unwrap();
         assert_eq!(theirs.key_id(), u32::from_be_bytes(key.verifier.id()));
         let note = Note::from_bytes(signed.to_string().as_bytes()).unwrap();

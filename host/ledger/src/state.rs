@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
+use crate::checkpoint::SignedCheckpoint;
 use crate::error::{Holder, OpenProblem};
 
 /// Longest text of a lock file that is read: two numbers and their names.
@@ -72,6 +73,11 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), OpenProblem>
     let mut file = private_file().write(true).create(true).truncate(true).open(&draft).map_err(problem)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(problem)?;
     std::fs::rename(&draft, path).map_err(|problem| OpenProblem::file("write", path, problem))
+}
+
+/// Reads the checkpoint that the host has anchored last; `None` when there is none that could be read.
+pub(crate) fn kept_checkpoint(paths: &StatePaths) -> Option<SignedCheckpoint> {
+    std::fs::read_to_string(&paths.checkpoint).ok()?.parse().ok()
 }
 
 /// Options for files that belong to the owner alone. A symbolic link in the place of one is refused, so that nobody can

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bailiwick_core::Recorder;
 use bailiwick_core::ids::{Digest, Seq};
 use bailiwick_ledger::{
-    Anchors, Flaw, Ledger, LedgerOptions, OpenProblem, Opened, Reader, RotateProblem, SignProblem, SignedCheckpoint, Signer, TileKind,
-    Trust, VerifierKey, VerifyReport, Witness, WitnessAnswer, WitnessProblem, tile_path, verify, verify_against, verify_bundle,
+    Anchors, Flaw, Ledger, LedgerOptions, OpenProblem, Reader, RotateProblem, SignProblem, SignatureState, SignedCheckpoint, Signer,
+    TileKind, Trust, VerifierKey, VerifyReport, Witness, WitnessAnswer, WitnessProblem, tile_path, verify, verify_against, verify_bundle,
     verify_consistency, verify_inclusion,
 };
 use base64::Engine as _;
@@ -340,7 +340,7 @@ fn keys_are_rotated_and_a_verifier_follows_from_the_first() {
     assert_eq!(reader.signing_keys().unwrap().iter().map(|(first, _)| first.0).collect::<Vec<_>>(), [0, 6, 12, 18]);
     // Each handing over is signed by the key before it.
     for (key, size) in keys.iter().zip([6, 12, 18]) {
-        assert_eq!(key.open(reader.checkpoint_at(size).unwrap().unwrap().note()), Opened::Signed(None));
+        assert_eq!(key.open(reader.checkpoint_at(size).unwrap().unwrap().note()), SignatureState::Good(None));
     }
     let bundle = folder.path().join("bundle");
     reader.export(&bundle, false).unwrap();
@@ -518,6 +518,27 @@ fn a_ledger_that_is_gone_or_was_set_back_is_missed_at_the_next_start() {
     assert!(matches!(problem, OpenProblem::SetBack { .. }), "{problem}");
 }
 
+#[test]
+fn a_start_that_stopped_half_way_is_taken_up_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, fresh) = (folder.path().join("state"), folder.path().join("fresh"));
+    fill(&state, 1);
+    let key = Reader::open(&state).unwrap().signing_keys().unwrap()[0].1.clone();
+    // Stopped before its first commit: keys that nothing names are made anew.
+    std::fs::create_dir(&fresh).unwrap();
+    for (from, to) in [("signing.key", "signing.key.next"), ("subject.key", "subject.key"), ("payload.keys", "payload.keys")] {
+        std::fs::copy(state.join(from), fresh.join(to)).unwrap();
+    }
+    let ledger = open(&fresh);
+    assert_ne!(ledger.verifier_key(), key);
+    ledger.close().unwrap();
+    // Stopped after it: the key that the ledger names is put into its place.
+    std::fs::rename(state.join("signing.key"), state.join("signing.key.next")).unwrap();
+    let ledger = open(&state);
+    assert_eq!(ledger.verifier_key(), key);
+    assert!(state.join("signing.key").exists() && !state.join("signing.key.next").exists());
+}
+
 /// A witness as the specification has it, within the process.
 struct Cosigner {
     key: SigningKey,
@@ -551,7 +572,7 @@ impl Witness for Cosigner {
         let signed: SignedCheckpoint = note.parse().unwrap();
         let answer = |status, body: String| Ok(WitnessAnswer { status, body });
         self.requests.lock().push(old);
-        if self.log.open(signed.note()) != Opened::Signed(None) {
+        if self.log.open(signed.note()) != SignatureState::Good(None) {
             return answer(403, String::new());
         }
         let mut seen = self.seen.lock();
@@ -596,15 +617,16 @@ fn a_witness_cosigns_and_its_cosignature_anchors_a_bundle() {
     }
     assert!(witness.requests.lock().contains(&62));
     let all = SignedCheckpoint::parse_all(&std::fs::read_to_string(&anchor).unwrap()).unwrap();
-    assert!(matches!(witness.public.open(all.last().unwrap().note()), Opened::Signed(Some(1_700_000_000))));
+    assert!(matches!(witness.public.open(all.last().unwrap().note()), SignatureState::Good(Some(1_700_000_000))));
 
     let bundle = folder.path().join("bundle");
     Reader::open(&state).unwrap().export(&bundle, false).unwrap();
     // No anchor from outside is needed: the cosignature cannot be made by the host.
     let trust = Trust { keys: vec![log], anchors: Vec::new(), witnesses: vec![witness.public.clone()] };
-    let report = verify_bundle(&bundle, &trust).unwrap();
-    assert!(report.is_intact(), "{report}");
-    assert_eq!((report.anchored.unwrap().records, report.not_anchored), (64, 0));
+    for report in [verify_bundle(&bundle, &trust).unwrap(), verify_against(&state, &trust).unwrap()] {
+        assert!(report.is_intact(), "{report}");
+        assert_eq!((report.anchored.unwrap().records, report.not_anchored), (64, 0));
+    }
     let unknown = Trust { witnesses: Vec::new(), ..trust };
     assert_eq!(verify_bundle(&bundle, &unknown).unwrap().anchored, None);
 }

@@ -63,11 +63,16 @@ impl Calls {
     }
 }
 
-/// Appends records until they are on disk.
+/// Appends so many records until they are on disk.
 pub fn fill(ledger: &Ledger, calls: &Calls, count: u64) {
+    fill_from(ledger, calls, 0, count);
+}
+
+/// Appends the records from one sequence to another until they are on disk.
+pub fn fill_from(ledger: &Ledger, calls: &Calls, from: u64, end: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let mut last = Seq(0);
-    for n in 0..count {
+    for n in from..end {
         last = ledger.append(calls.draft(n)).expect("a place");
         if ledger.is_pressed() {
             // For half of what is queued, so that the writer has something to do meanwhile.

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::checkpoint::SignedCheckpoint;
-use crate::note::{NoteProblem, Opened, VerifierKey};
+use crate::note::{NoteProblem, SignatureState, VerifierKey};
 
 /// Somebody who cosigns checkpoints, reached by whatever carries `POST <prefix>/add-checkpoint`.
 pub trait Witness: Send + Sync {
@@ -85,10 +85,10 @@ pub fn read_add_checkpoint_answer(
             let mut cosigned = checkpoint.clone();
             cosigned.add_signatures(&answer.body)?;
             match key.open(cosigned.note()) {
-                Opened::Signed(Some(_)) => Ok(cosigned),
-                Opened::Signed(None) => Err(WitnessProblem::Unsigned(format!("`{key}` is not the key of a witness"))),
-                Opened::Absent => Err(WitnessProblem::Unsigned(format!("there is no signature of `{}`", key.name()))),
-                Opened::Forged => Err(WitnessProblem::Unsigned(format!("the signature of `{}` is not good", key.name()))),
+                SignatureState::Good(Some(_)) => Ok(cosigned),
+                SignatureState::Good(None) => Err(WitnessProblem::Unsigned(format!("`{key}` is not the key of a witness"))),
+                SignatureState::Absent => Err(WitnessProblem::Unsigned(format!("there is no signature of `{}`", key.name()))),
+                SignatureState::Forged => Err(WitnessProblem::Unsigned(format!("the signature of `{}` is not good", key.name()))),
             }
         }
         409 => {

@@ -12,6 +12,7 @@ use super::{CHECKPOINT, ERASED, HEADS, KEYS, PayloadLine, WITNESSED, head_line, 
 use crate::checkpoint::SignedCheckpoint;
 use crate::error::ReadProblem;
 use crate::reader::{Payload, Reader};
+use crate::state::kept_checkpoint;
 use crate::tiles::{ENTRY_BYTES, TILE_WIDTH, TileKind, Tiler, append_entry, tile_path};
 
 /// Why a bundle could not be written.
@@ -182,9 +183,10 @@ impl Reader {
         }
         out.write(ERASED, erased.as_bytes())?;
 
-        // What the host keeps is the newest that a witness has cosigned, where there is one. Without it the bundle is as good.
-        if let Ok(witnessed) = std::fs::read(&self.paths().checkpoint) {
-            out.write(WITNESSED, &witnessed)?;
+        // What the host has anchored last, with cosignatures where there are any. Without it the bundle is as good; one that is newer than
+        // the bundle, of a host that goes on meanwhile, would make it look cut.
+        if let Some(witnessed) = kept_checkpoint(self.paths()).filter(|kept| kept.checkpoint().size <= size) {
+            out.write(WITNESSED, witnessed.to_string().as_bytes())?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::{Counts, Signed, Trust};
 use crate::bundle::{CHECKPOINT, ERASED, HEADS, KEYS, PAYLOADS, PayloadLine, WITNESSED, payloads_path};
 use crate::check;
 use crate::checkpoint::SignedCheckpoint;
-use crate::note::{NoteProblem, Opened, VerifierKey};
+use crate::note::{NoteProblem, VerifierKey};
 use crate::secrets::commitment;
 use crate::tiles::{TILE_WIDTH, Tile, TileKind, Tiler, next_entry, tile_path};
 use crate::tree::{HASH_BYTES, leaf_hash};
@@ -65,7 +65,7 @@ pub enum BundleProblem {
 pub fn verify_bundle(folder: &Path, trust: &Trust) -> Result<VerifyReport, BundleProblem> {
     let bundle = Bundle::open(folder)?;
     let mut trust = trust.clone();
-    trust.anchors.extend(bundle.cosigned(&trust));
+    trust.take_cosigned(bundle.witnessed.clone());
     let mut report = VerifyReport::blank(&trust);
     let mut walk = Walk::new(&trust, bundle.keys.first().cloned(), bundle.size);
     report.first_bad = bundle.walk(&mut walk, &mut report).err();
@@ -106,13 +106,6 @@ impl Bundle {
         let witnessed = read_text(&path)?.map(|text| SignedCheckpoint::from_str(&text)).transpose().map_err(note(&path))?;
         let has_payloads = folder.join(PAYLOADS).is_dir();
         Ok(Self { folder: folder.to_owned(), size: checkpoint.checkpoint().size, heads, keys, erased, witnessed, has_payloads })
-    }
-
-    /// Gives the checkpoints in the bundle that a trusted witness has cosigned.
-    fn cosigned(&self, trust: &Trust) -> Option<SignedCheckpoint> {
-        let witnessed = self.witnessed.as_ref()?;
-        let is_good = |key: &VerifierKey| matches!(key.open(witnessed.note()), Opened::Signed(Some(_)));
-        trust.witnesses.iter().any(is_good).then(|| witnessed.clone())
     }
 
     fn walk(&self, walk: &mut Walk, report: &mut VerifyReport) -> Result<(), BadRecord> {

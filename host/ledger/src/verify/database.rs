@@ -20,6 +20,7 @@ use crate::note::VerifierKey;
 use crate::reader::Reader;
 use crate::schema;
 use crate::secrets::commitment;
+use crate::state::kept_checkpoint;
 use crate::tree::{Tree, leaf_hash};
 use crate::unseal::{Unsealed, Unsealer};
 
@@ -41,12 +42,15 @@ pub fn verify(state: &Path) -> Result<VerifyReport, OpenProblem> {
 /// When there is no ledger that could be verified. What is wrong with records is no error: it is in the report.
 pub fn verify_against(state: &Path, trust: &Trust) -> Result<VerifyReport, OpenProblem> {
     let reader = Reader::open_to_verify(state)?;
+    let mut trust = trust.clone();
+    // Before the ledger's extent is read: what is anchored meanwhile lies beyond it.
+    trust.take_cosigned(kept_checkpoint(reader.paths()));
     let beside = Reader::open_to_verify(state)?;
     let stop = beside.connection().get_interrupt_handle();
     Ok(std::thread::scope(|scope| {
         // Beside the records, on a connection of its own: it takes more than half as long as they do.
         let file = scope.spawn(move || file_damage(beside.connection()));
-        let mut report = records(&reader, state, trust);
+        let mut report = records(&reader, state, &trust);
         if report.first_bad.is_some() {
             stop.interrupt();
         }

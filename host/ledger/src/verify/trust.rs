@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::SignedCheckpoint;
-use crate::note::{NoteProblem, VerifierKey};
+use crate::note::{NoteProblem, SignatureState, VerifierKey};
 
 /// What a verification believes beforehand. Everything else it recomputes.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +13,8 @@ pub struct Trust {
     pub keys: Vec<VerifierKey>,
     /// Checkpoints that were kept elsewhere, in any order. What they count must be there; what lies beyond them is reported as not anchored.
     pub anchors: Vec<SignedCheckpoint>,
-    /// Public keys of witnesses: a checkpoint within a bundle that one of them has cosigned is as good as one that was kept elsewhere.
+    /// Public keys of witnesses: a checkpoint within a bundle or a state folder that one of them has cosigned is as good as one that was
+    /// kept elsewhere.
     pub witnesses: Vec<VerifierKey>,
 }
 
@@ -50,6 +51,14 @@ pub enum TrustProblem {
 }
 
 impl Trust {
+    /// Takes a checkpoint that lies with the records as one that was kept elsewhere, if a trusted witness has cosigned it.
+    pub(super) fn take_cosigned(&mut self, kept: Option<SignedCheckpoint>) {
+        let is_cosigned =
+            |kept: &SignedCheckpoint| self.witnesses.iter().any(|key| matches!(key.open(kept.note()), SignatureState::Good(Some(_))));
+        let cosigned = kept.filter(is_cosigned);
+        self.anchors.extend(cosigned);
+    }
+
     /// Reads keys (each a verifier key, or a file with one a line) and anchor files.
     ///
     /// # Errors
