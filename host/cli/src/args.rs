@@ -36,7 +36,7 @@ pub enum Command {
     /// Looks at and changes the installed agents.
     #[command(subcommand)]
     Agents(Agents),
-    /// Reads and verifies the ledger.
+    /// Reads, verifies, exports and anchors the ledger; erases and holds data in it.
     #[command(subcommand)]
     Ledger(Ledger),
 }
@@ -83,6 +83,9 @@ pub struct RunArgs {
     /// Prints one JSON document and nothing else to standard output.
     #[arg(long)]
     pub json: bool,
+    /// A file outside of the state folder to which the ledger's checkpoints are appended; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Vec<PathBuf>,
     /// Prints the result alone: no progress, no account.
     #[arg(long)]
     pub quiet: bool,
@@ -204,15 +207,135 @@ pub struct ActivateArgs {
     pub place: Place,
 }
 
-/// Reads and verifies the ledger.
+/// Reads, verifies, exports and anchors the ledger; erases and holds data in it.
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
     /// Shows the records of a run.
     #[command(after_help = "Example:\n  bailiwick ledger show --last --project examples/returns")]
     Show(ShowArgs),
     /// Recomputes everything that the ledger says about itself and names the first bad record.
-    #[command(after_help = "Example:\n  bailiwick ledger verify --project examples/returns")]
-    Verify(Place),
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+    /// Writes everything up to the newest checkpoint as a bundle that verifies without this host.
+    #[command(after_help = "Example:\n  bailiwick ledger export bundle --project examples/returns")]
+    Export(ExportArgs),
+    /// Destroys the key, the salts and the payloads of a data subject. The records stay, and the erasure is one.
+    #[command(after_help = "Example:\n  bailiwick ledger erase --subject C-1042 --project examples/returns")]
+    Erase(SubjectArgs),
+    /// Forbids erasing a data subject until the hold is released.
+    #[command(after_help = "Example:\n  bailiwick ledger hold --subject C-1042 --reason 'case 4711' --project examples/returns")]
+    Hold(HoldArgs),
+    /// Shows and changes the key that signs the ledger.
+    #[command(subcommand)]
+    Key(Key),
+    /// Appends the newest checkpoint to files outside of the state folder.
+    #[command(after_help = "Example:\n  bailiwick ledger anchor --to /mnt/elsewhere/returns.anchor --project examples/returns")]
+    Anchor(AnchorArgs),
+}
+
+const VERIFY_HELP: &str = "\
+Without --key, the key is the one that the ledger names itself: a ledger made anew is not found.
+Without --anchor, a ledger that was cut or set back is not found.
+
+Example:
+  bailiwick ledger verify --project examples/returns
+  bailiwick ledger verify --bundle bundle --key returns.key --anchor /mnt/elsewhere/returns.anchor";
+
+/// Arguments of `ledger verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// An exported bundle, instead of the state folder's ledger. Needs neither project nor state folder.
+    #[arg(long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// A public key of the ledger that you trust, or a file with one a line; may be given several times.
+    #[arg(long, value_name = "KEY|FILE")]
+    pub key: Vec<String>,
+    /// A file to which checkpoints were anchored; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Vec<PathBuf>,
+    /// A public key of a witness that you trust, or a file with one a line; may be given several times.
+    #[arg(long, value_name = "KEY|FILE")]
+    pub witness_key: Vec<String>,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `ledger export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The bundle's folder: new, or empty.
+    pub folder: PathBuf,
+    /// Writes payloads too, in plain: whoever has the bundle can read them, also after an erasure.
+    #[arg(long)]
+    pub payloads: bool,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `ledger erase`.
+#[derive(Debug, Args)]
+pub struct SubjectArgs {
+    /// The data subject.
+    #[arg(long, value_name = "ID")]
+    pub subject: String,
+    /// The subject's tenant. Default: the project's.
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// Who asks, for example `local:anna`; it is put on record. Default: nobody is named.
+    #[arg(long = "as", value_name = "REQUESTER")]
+    pub requester: Option<String>,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `ledger hold`.
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// Releases the hold instead.
+    #[arg(long)]
+    pub release: bool,
+    /// Why; kept as data of the subject.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Whose data, and who asks.
+    #[command(flatten)]
+    pub subject: SubjectArgs,
+}
+
+/// Shows and changes the key that signs the ledger.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Shows the public keys that have signed the ledger, in order.
+    #[command(after_help = "Example:\n  bailiwick ledger key show --project examples/returns")]
+    Show(Place),
+    /// Makes a new key. The change is a record, signed with the old key.
+    #[command(after_help = "Example:\n  bailiwick ledger key rotate --as local:anna --project examples/returns")]
+    Rotate(RotateArgs),
+}
+
+/// Arguments of `ledger key rotate`.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// Who asks, for example `local:anna`; it is put on record. Default: nobody is named.
+    #[arg(long = "as", value_name = "REQUESTER")]
+    pub requester: Option<String>,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `ledger anchor`.
+#[derive(Debug, Args)]
+pub struct AnchorArgs {
+    /// The file; may be given several times. It is appended to and never replaced.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub to: Vec<PathBuf>,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Arguments of `ledger show`.
@@ -247,11 +370,17 @@ impl Command {
             Self::Build(args) => args.json,
             Self::Try(args) => args.place.json,
             Self::New(New::Agent(args)) => args.json,
-            Self::Agents(Agents::List(place)) | Self::Ledger(Ledger::Verify(place)) => place.json,
+            Self::Agents(Agents::List(place)) | Self::Ledger(Ledger::Key(Key::Show(place))) => place.json,
             Self::Agents(Agents::Inspect(args)) => args.place.json,
             Self::Agents(Agents::Install(args)) => args.place.json,
             Self::Agents(Agents::Activate(args)) => args.place.json,
             Self::Ledger(Ledger::Show(args)) => args.place.json,
+            Self::Ledger(Ledger::Verify(args)) => args.place.json,
+            Self::Ledger(Ledger::Export(args)) => args.place.json,
+            Self::Ledger(Ledger::Erase(args)) => args.place.json,
+            Self::Ledger(Ledger::Hold(args)) => args.subject.place.json,
+            Self::Ledger(Ledger::Key(Key::Rotate(args))) => args.place.json,
+            Self::Ledger(Ledger::Anchor(args)) => args.place.json,
         }
     }
 }

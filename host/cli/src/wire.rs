@@ -13,7 +13,7 @@ use bailiwick_core::limits::Limits;
 use bailiwick_core::policy::{PolicyEngine, StepRule};
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Recorder};
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, TaskOutcome, TaskReport, TaskSpec, Usage};
-use bailiwick_ledger::{Ledger, LedgerOptions, OpenProblem};
+use bailiwick_ledger::{Anchors, Ledger, LedgerOptions, OpenProblem};
 use bailiwick_policy::{CedarEngine, DEFAULT_POLICY, Freezes, Policies, PolicyProblem, PolicySource};
 use bailiwick_runtime::{
     CompileCommand, CompileProblem, EngineSettings, InstallOptions, InstallProblem, RegistryProblem, Routes, Sandbox, SandboxParts,
@@ -115,6 +115,11 @@ fn connector_problem(project: &Project, problem: &bailiwick_connectors::Problem)
     }
 }
 
+/// How every command that writes opens the ledger.
+pub fn ledger_options(anchors: Vec<PathBuf>) -> LedgerOptions {
+    LedgerOptions { anchors: Anchors { files: anchors, ..Anchors::default() }, ..LedgerOptions::default() }
+}
+
 /// What the parts of a host are opened with.
 pub struct HostParts<'a> {
     /// The project.
@@ -123,6 +128,9 @@ pub struct HostParts<'a> {
     pub state: &'a Path,
     /// The registry's folder where it is not that of the state folder.
     pub registry: Option<PathBuf>,
+    /// Files to which the ledger's checkpoints are appended. From the command line alone: a project file that came from elsewhere must
+    /// not have us write outside of its folder.
+    pub anchors: Vec<PathBuf>,
 }
 
 /// A host that holds a state folder.
@@ -143,8 +151,8 @@ impl Host {
     /// # Errors
     /// When the state folder is held, of a newer version or damaged, or a connector file is wrong.
     pub async fn open(parts: HostParts<'_>, notes: &Notes) -> Result<Self> {
-        let HostParts { project, state, registry } = parts;
-        let ledger = Arc::new(Ledger::open(state, LedgerOptions::default()).map_err(open_fault)?);
+        let HostParts { project, state, registry, anchors } = parts;
+        let ledger = Arc::new(Ledger::open(state, ledger_options(anchors)).map_err(open_fault)?);
         let preparing = notes.work("preparing connectors and their data");
         let served = tokio::task::block_in_place(|| Served::load(project, state))?;
         preparing.finish(None);
@@ -453,10 +461,18 @@ pub fn open_fault(problem: OpenProblem) -> Fault {
         | OpenProblem::NotADatabase { .. }
         | OpenProblem::NotALedger { .. }
         | OpenProblem::Newer { .. }
-        | OpenProblem::Older { .. } => Exit::BadInput,
+        | OpenProblem::Older { .. }
+        | OpenProblem::Gone { .. }
+        | OpenProblem::SetBack { .. }
+        | OpenProblem::AnchorInside { .. }
+        | OpenProblem::Checkpoints { .. }
+        | OpenProblem::Signer { .. } => Exit::BadInput,
         OpenProblem::File { .. }
         | OpenProblem::Damaged { .. }
         | OpenProblem::SubjectKey { .. }
+        | OpenProblem::SigningKey { .. }
+        | OpenProblem::PayloadKeys { .. }
+        | OpenProblem::Sign { .. }
         | OpenProblem::Storage { .. }
         | OpenProblem::System { .. } => Exit::Internal,
     };

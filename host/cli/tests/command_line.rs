@@ -6,7 +6,7 @@ use support::{Project, bailiwick, workspace};
 
 #[test]
 fn help_is_what_it_was() {
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["run"],
         &["check"],
@@ -18,6 +18,13 @@ fn help_is_what_it_was() {
         &["agents", "install"],
         &["agents", "activate"],
         &["ledger", "show"],
+        &["ledger", "verify"],
+        &["ledger", "export"],
+        &["ledger", "erase"],
+        &["ledger", "hold"],
+        &["ledger", "key", "show"],
+        &["ledger", "key", "rotate"],
+        &["ledger", "anchor"],
     ];
     for command in commands {
         let output = bailiwick(command.iter().copied().chain(["--help"]));

@@ -182,9 +182,7 @@ fn notices_tampering(state: &Path) {
                 std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
             }
         }
-        let ledger = std::fs::read_dir(copy.path()).unwrap().map(|entry| entry.unwrap().path());
-        let ledger = ledger.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ledger"))).min().unwrap();
-        Connection::open(&ledger).unwrap().execute_batch(sql).unwrap();
+        Connection::open(copy.path().join("ledger.sqlite")).unwrap().execute_batch(sql).unwrap();
         let output = bailiwick([Path::new("ledger"), Path::new("verify"), Path::new("--state"), copy.path(), Path::new("--json")]);
         assert_eq!(output.code, 3, "{what}: {output:?}");
         let document: Value = serde_json::from_str(&output.stdout).unwrap();

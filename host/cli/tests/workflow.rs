@@ -226,3 +226,50 @@ fn agents_are_listed_inspected_and_installed() {
     assert_eq!(unknown.code, 4, "{unknown:?}");
     assert_eq!(words(&["agents", "activate", "identity-verifier"]).code, 4);
 }
+
+#[test]
+fn a_ledger_is_anchored_exported_verified_offline_and_its_data_erased_or_held() {
+    let project = Project::with_agent(GOOD);
+    let outside = tempfile::tempdir().unwrap();
+    let path = |name: &str| outside.path().join(name).to_str().unwrap().to_owned();
+    let ledger = |words: &[&str]| bailiwick(["ledger"].iter().chain(words).chain(&["--project", project.path(), "--json"]).copied());
+    let (anchor, bundle) = (path("anchor"), path("bundle"));
+    assert_eq!(bailiwick(["run", project.path(), "--json", "--anchor", &anchor]).code, 0);
+    let keys = document(&ledger(&["key", "show"]));
+    let key = keys["keys"][0]["key"].as_str().unwrap().to_owned();
+
+    let anchored = ledger(&["anchor", "--to", &anchor]);
+    assert_eq!(anchored.code, 0, "{anchored:?}");
+    let inside = project.file(".bailiwick/anchor");
+    let refused = ledger(&["anchor", "--to", inside.to_str().unwrap()]);
+    assert_eq!(refused.code, 4);
+    assert!(refused.stdout.contains("lies in the state folder"), "{refused:?}");
+
+    let rotated = document(&ledger(&["key", "rotate", "--as", "local:anna"]));
+    assert_ne!(rotated["key"].as_str(), Some(key.as_str()));
+    let held = ledger(&["hold", "--subject", "C-1042", "--reason", "case 4711"]);
+    assert_eq!(held.code, 0, "{held:?}");
+    let refused = ledger(&["erase", "--subject", "C-1042"]);
+    assert_eq!(refused.code, 4);
+    assert!(refused.stdout.contains("release it first"), "{refused:?}");
+    assert_eq!(ledger(&["hold", "--release", "--subject", "C-1042", "--reason", "closed"]).code, 0);
+    let erased = document(&ledger(&["erase", "--subject", "C-1042", "--as", "local:anna"]));
+    assert!(erased["payloads"].as_u64().unwrap() > 2, "{erased}");
+
+    assert_eq!(ledger(&["export", &bundle]).code, 0);
+    let verify = |more: &[&str]| bailiwick(["ledger", "verify", "--json"].iter().chain(more).copied());
+    let verified = verify(&["--bundle", &bundle, "--key", &key, "--anchor", &anchor]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    let report = &document(&verified)["report"];
+    assert!(report["anchored"]["records"].as_u64().unwrap() > 5 && report["not-anchored"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(report["payloads-erased"], erased["payloads"]);
+    let state = project.file(".bailiwick");
+    assert_eq!(verify(&["--state", state.to_str().unwrap(), "--key", &key, "--anchor", &anchor]).code, 0);
+    assert_eq!(verify(&["--bundle", &bundle, "--key", "nonsense"]).code, 4);
+
+    // An older ledger in its place is found by the anchor, and the next start refuses it.
+    std::fs::remove_file(project.file(".bailiwick/ledger.sqlite")).unwrap();
+    let gone = bailiwick(["run", project.path(), "--json"]);
+    assert_eq!(gone.code, 4);
+    assert!(gone.stdout.contains("put the ledger back from a backup"), "{gone:?}");
+}

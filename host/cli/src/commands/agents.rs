@@ -182,7 +182,7 @@ pub fn activate(args: &ActivateArgs) -> Result<Exit> {
 fn with_host<T>(place: &Place, work: impl AsyncFnOnce(&Host) -> Result<T>) -> Result<T> {
     let project = Project::load(&place.project, place.state.as_deref())?;
     wire::io_runtime()?.block_on(async {
-        let parts = HostParts { project: &project, state: &project.state, registry: None };
+        let parts = HostParts { project: &project, state: &project.state, registry: None, anchors: Vec::new() };
         let host = Host::open(parts, &Notes::new(false)).await?;
         let done = work(&host).await;
         host.close().await?;

@@ -1,4 +1,4 @@
-//! `bailiwick ledger`.
+//! `bailiwick ledger show`.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use bailiwick_core::suggest;
 use bailiwick_ledger::{Filter, ReadProblem, Reader};
 use serde_json::{Value, json};
 
-use crate::args::{Place, ShowArgs};
+use crate::args::ShowArgs;
 use crate::display::{self, Table};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
@@ -85,19 +85,6 @@ fn day_and_time(time_ms: u64) -> String {
     time.map(|time| time.to_string()).unwrap_or_default()
 }
 
-/// Verifies the whole ledger.
-pub fn verify(place: &Place) -> Result<Exit> {
-    let state = super::state_folder(place)?;
-    let report = bailiwick_ledger::verify(&state).map_err(wire::open_fault)?;
-    let exit = if report.is_intact() { Exit::Done } else { Exit::Failed };
-    if place.json {
-        display::print_json(&json!({ "exit": exit.name(), "intact": report.is_intact(), "report": report }));
-    } else {
-        display::print(&text::clean_lines(&report.to_string()));
-    }
-    Ok(exit)
-}
-
-fn read_fault(problem: ReadProblem) -> Fault {
+pub(super) fn read_fault(problem: ReadProblem) -> Fault {
     Fault::internal(problem.to_string())
 }

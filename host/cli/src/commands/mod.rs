@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod ledger;
 mod new;
+mod proof;
 mod run;
 mod try_agent;
 
@@ -14,7 +15,7 @@ use bailiwick_core::ids::RunId;
 use bailiwick_core::policy::Requester;
 use serde_json::Value;
 
-use crate::args::{Agents, Command, Ledger, New, Place};
+use crate::args::{Agents, Command, Key, Ledger, New, Place};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
 use crate::project::{Project, is_requester};
@@ -36,7 +37,13 @@ pub fn dispatch(command: Command) -> Result<Exit> {
         Command::Agents(Agents::Install(args)) => agents::install(&args),
         Command::Agents(Agents::Activate(args)) => agents::activate(&args),
         Command::Ledger(Ledger::Show(args)) => ledger::show(&args),
-        Command::Ledger(Ledger::Verify(place)) => ledger::verify(&place),
+        Command::Ledger(Ledger::Verify(args)) => proof::verify(&args),
+        Command::Ledger(Ledger::Export(args)) => proof::export(&args),
+        Command::Ledger(Ledger::Erase(args)) => proof::erase(&args),
+        Command::Ledger(Ledger::Hold(args)) => proof::hold(&args),
+        Command::Ledger(Ledger::Key(Key::Show(place))) => proof::show_keys(&place),
+        Command::Ledger(Ledger::Key(Key::Rotate(args))) => proof::rotate(&args),
+        Command::Ledger(Ledger::Anchor(args)) => proof::anchor(&args),
     }
 }
 

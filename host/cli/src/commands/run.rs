@@ -32,7 +32,8 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     let stop = Stop::listen(&notes)?;
     let built = if project.development { wire::build_sources(&project, &notes)? } else { Default::default() };
     let report = wire::io_runtime()?.block_on(async {
-        let host = Host::open(HostParts { project: &project, state: &project.state, registry: None }, &notes).await?;
+        let host = Host::open(HostParts { project: &project, state: &project.state, registry: None, anchors: args.anchor.clone() }, &notes)
+            .await?;
         let done = async {
             host.install(&project, &built, &notes).await?;
             let runner = host.runner(&project);

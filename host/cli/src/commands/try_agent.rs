@@ -109,7 +109,7 @@ async fn execute(
     let path = Path::new(&args.agent);
     if let Some(agent) = project.agent(&args.agent) {
         let built = build_one(project, agent, &notes)?;
-        let host = Host::open(HostParts { project, state: &project.state, registry: None }, &notes).await?;
+        let host = Host::open(HostParts { project, state: &project.state, registry: None, anchors: Vec::new() }, &notes).await?;
         host.install_named(project, agent, &built, &notes).await?;
         let report = until_stopped(host.runner(project).run(task(agent.name.clone(), agent.limits))).await;
         host.close().await?;
@@ -122,7 +122,8 @@ async fn execute(
     }
     let component = read_component(path)?;
     // A file is tried and not installed: it gets a registry that is thrown away.
-    let host = Host::open(HostParts { project, state: &project.state, registry: Some(scratch.path().join("registry")) }, &notes).await?;
+    let registry = Some(scratch.path().join("registry"));
+    let host = Host::open(HostParts { project, state: &project.state, registry, anchors: Vec::new() }, &notes).await?;
     let options = InstallOptions { activate: true, ..InstallOptions::default() };
     let info = host.sandbox.registry().install(&text::path(path), &component.bytes, options).await.map_err(wire::registry_fault)?;
     let report = until_stopped(host.sandbox.run(task(info.name.clone(), project.limits))).await;

@@ -1,0 +1,184 @@
+//! `bailiwick ledger verify`, `export`, `erase`, `hold`, `key` and `anchor`.
+
+use std::path::PathBuf;
+
+use bailiwick_core::ids::TenantId;
+use bailiwick_ledger::{BundleProblem, EraseProblem, ExportProblem, Ledger, Reader, RotateProblem, Trust, verify_against, verify_bundle};
+use serde_json::json;
+
+use super::ledger::read_fault;
+use crate::args::{AnchorArgs, ExportArgs, HoldArgs, Place, RotateArgs, SubjectArgs, VerifyArgs};
+use crate::display;
+use crate::exit::Exit;
+use crate::fault::{Diagnosis, Fault, Result};
+use crate::project::{Project, is_requester};
+use crate::{text, wire};
+
+/// Verifies the whole ledger, or a bundle.
+pub fn verify(args: &VerifyArgs) -> Result<Exit> {
+    let trust = Trust::read(&args.key, &args.anchor, &args.witness_key);
+    let trust = trust.map_err(|problem| Fault::bad_input(Diagnosis::new(problem.to_string())))?;
+    let report = match &args.bundle {
+        Some(bundle) => verify_bundle(bundle, &trust).map_err(bundle_fault)?,
+        None => verify_against(&super::state_folder(&args.place)?, &trust).map_err(wire::open_fault)?,
+    };
+    let exit = if report.is_intact() { Exit::Done } else { Exit::Failed };
+    if args.place.json {
+        display::print_json(&json!({ "exit": exit.name(), "intact": report.is_intact(), "report": report }));
+    } else {
+        display::print(&text::clean_lines(&report.to_string()));
+    }
+    Ok(exit)
+}
+
+/// Writes a bundle.
+pub fn export(args: &ExportArgs) -> Result<Exit> {
+    let reader = Reader::open(&super::state_folder(&args.place)?).map_err(wire::open_fault)?;
+    let report = reader.export(&args.folder, args.payloads).map_err(export_fault)?;
+    let checkpoint = report.checkpoint.checkpoint();
+    if args.place.json {
+        let document = json!({
+            "exit": Exit::Done.name(), "origin": checkpoint.origin, "records": checkpoint.size, "root": checkpoint.root,
+            "payloads": report.payloads, "checkpoint": report.checkpoint.to_string(),
+        });
+        display::print_json(&document);
+    } else {
+        let plain = if args.payloads { format!(" and {} payloads in plain", report.payloads) } else { String::new() };
+        display::print(&format!("{} records{plain} written to {}", checkpoint.size, text::path(&args.folder)));
+        display::print("verify them elsewhere with `bailiwick-verify` or `bailiwick ledger verify --bundle`");
+    }
+    Ok(Exit::Done)
+}
+
+/// Erases a data subject.
+pub fn erase(args: &SubjectArgs) -> Result<Exit> {
+    let (ledger, tenant) = open_for(args)?;
+    let erased = ledger.erase(Some(&tenant), &args.subject.as_str().into(), args.requester.as_deref());
+    ledger.close().map_err(wire::ledger_fault)?;
+    let erased = erased.map_err(|problem| match problem {
+        EraseProblem::Held { .. } => Fault::bad_input(Diagnosis::new(problem.to_string())),
+        EraseProblem::Failed(failure) => wire::ledger_fault(failure),
+    })?;
+    if args.place.json {
+        display::print_json(&json!({ "exit": Exit::Done.name(), "record": erased.record, "payloads": erased.payloads }));
+    } else {
+        display::print(&format!("{} payloads erased; the erasure is record {}", erased.payloads, erased.record));
+        display::print("what connectors, backups and exported payloads hold is not touched by that");
+    }
+    Ok(Exit::Done)
+}
+
+/// Places or releases a hold.
+pub fn hold(args: &HoldArgs) -> Result<Exit> {
+    let (ledger, tenant) = open_for(&args.subject)?;
+    let (subject, requester) = (args.subject.subject.as_str().into(), args.subject.requester.as_deref());
+    let place = if args.release { Ledger::release } else { Ledger::hold };
+    let seq = place(&ledger, Some(&tenant), &subject, requester, &args.reason).map_err(wire::ledger_fault)?;
+    // Closing writes it.
+    ledger.close().map_err(wire::ledger_fault)?;
+    if args.subject.place.json {
+        display::print_json(&json!({ "exit": Exit::Done.name(), "record": seq, "held": !args.release }));
+    } else {
+        display::print(&format!("{}; that is record {seq}", if args.release { "hold released" } else { "held: erasing is refused" }));
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows the keys that have signed.
+pub fn show_keys(place: &Place) -> Result<Exit> {
+    let reader = Reader::open(&super::state_folder(place)?).map_err(wire::open_fault)?;
+    let keys = reader.signing_keys().map_err(read_fault)?;
+    if place.json {
+        let keys: Vec<_> = keys.iter().map(|(first, key)| json!({ "from": first, "key": key.to_string() })).collect();
+        display::print_json(&json!({ "exit": Exit::Done.name(), "keys": keys }));
+    } else {
+        for (_, key) in &keys {
+            display::print(&key.to_string());
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Makes a new key.
+pub fn rotate(args: &RotateArgs) -> Result<Exit> {
+    check_requester(args.requester.as_deref())?;
+    let ledger = open(&args.place, Vec::new())?;
+    let rotated = ledger.rotate_key(args.requester.as_deref());
+    let key = ledger.verifier_key().to_string();
+    ledger.close().map_err(wire::ledger_fault)?;
+    let record = rotated.map_err(|problem| match problem {
+        RotateProblem::Key(problem) => wire::open_fault(problem),
+        RotateProblem::Failed(failure) => wire::ledger_fault(failure),
+        RotateProblem::Origin { .. } => Fault::internal(problem.to_string()),
+    })?;
+    if args.place.json {
+        display::print_json(&json!({ "exit": Exit::Done.name(), "record": record, "key": key }));
+    } else {
+        display::print(&key);
+        display::print(&format!("signs from now on; the change is record {record}, signed with the key before"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Anchors the newest checkpoint.
+pub fn anchor(args: &AnchorArgs) -> Result<Exit> {
+    let ledger = open(&args.place, args.to.clone())?;
+    let states = ledger.anchor_now();
+    ledger.close().map_err(wire::ledger_fault)?;
+    let failed = states.iter().find_map(|state| Some((state, state.problem.as_ref()?)));
+    if let Some((state, problem)) = failed {
+        return Err(Fault::internal(format!("`{}` has no new checkpoint: {problem}", state.place)));
+    }
+    if args.place.json {
+        let places: Vec<_> = states.iter().map(|state| json!({ "place": state.place, "records": state.size })).collect();
+        display::print_json(&json!({ "exit": Exit::Done.name(), "anchors": places }));
+    } else if states.is_empty() {
+        display::print("the ledger has no record yet, so there is nothing to anchor");
+    } else {
+        for state in &states {
+            display::print(&format!("{} records anchored in {}", state.size, state.place));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Opens the ledger of a state folder that has one: these commands begin none.
+fn open(place: &Place, anchors: Vec<PathBuf>) -> Result<Ledger> {
+    let state = super::state_folder(place)?;
+    match Reader::open(&state) {
+        Ok(_) | Err(bailiwick_ledger::OpenProblem::Older { .. }) => {}
+        Err(problem) => return Err(wire::open_fault(problem)),
+    }
+    Ledger::open(&state, wire::ledger_options(anchors)).map_err(wire::open_fault)
+}
+
+fn open_for(args: &SubjectArgs) -> Result<(Ledger, TenantId)> {
+    check_requester(args.requester.as_deref())?;
+    let tenant = match &args.tenant {
+        Some(tenant) => tenant.as_str().into(),
+        None => Project::load(&args.place.project, None)?.tenant,
+    };
+    Ok((open(&args.place, Vec::new())?, tenant))
+}
+
+fn check_requester(requester: Option<&str>) -> Result<()> {
+    match requester {
+        Some(requester) if !is_requester(requester) => {
+            let diagnosis = Diagnosis::new(format!("`{requester}` names no requester"));
+            Err(Fault::bad_input(diagnosis.with_help("write a kind and a name, for example `local:anna`".to_owned())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn bundle_fault(problem: BundleProblem) -> Fault {
+    Fault::bad_input(Diagnosis::new(problem.to_string()))
+}
+
+fn export_fault(problem: ExportProblem) -> Fault {
+    let diagnosis = Diagnosis::new(problem.to_string());
+    match problem {
+        ExportProblem::NotEmpty(_) | ExportProblem::Empty | ExportProblem::File { .. } => Fault::bad_input(diagnosis),
+        ExportProblem::TooLong(_) | ExportProblem::Read(_) => Fault::internal(problem.to_string()),
+    }
+}
