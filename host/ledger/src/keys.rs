@@ -1,6 +1,7 @@
 //! Which key seals whose payloads: data subjects are given keys from the vault, and the ledger keeps who has which.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bailiwick_core::ids::{Digest, Seq};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -26,31 +27,32 @@ pub(crate) enum KeyProblem {
 /// Gives each data subject its key. Belongs to whoever writes.
 pub(crate) struct KeyBook {
     vault: Vault,
-    nobody: PayloadKey,
+    nobody: Arc<PayloadKey>,
     /// The last key that was given to a subject.
     last: u64,
-    ready: HashMap<Digest, (u64, PayloadKey)>,
+    ready: HashMap<Digest, (u64, Arc<PayloadKey>)>,
 }
 
 impl KeyBook {
     pub(crate) fn new(vault: Vault, last: u64) -> Result<Self, KeyProblem> {
-        let nobody = vault.key(NOBODY)?.ok_or(KeyProblem::Gone(NOBODY))?;
+        let nobody = Arc::new(vault.key(NOBODY)?.ok_or(KeyProblem::Gone(NOBODY))?);
         Ok(Self { vault, nobody, last: last.max(NOBODY), ready: HashMap::new() })
     }
 
     /// Gives the number and the key for a subject, by the name under which it is filed. A subject without one is given the next of the
     /// vault, within the transaction of its first payload.
-    pub(crate) fn key_for(&mut self, within: &Connection, subject: Option<&Digest>) -> Result<(u64, &PayloadKey), KeyProblem> {
-        let Some(subject) = subject else { return Ok((NOBODY, &self.nobody)) };
-        if !self.ready.contains_key(subject) {
-            if self.ready.len() >= READY {
-                self.ready.clear();
-            }
-            let found = self.find_or_give(within, subject)?;
-            self.ready.insert(*subject, found);
+    pub(crate) fn key_for(&mut self, within: &Connection, subject: Option<&Digest>) -> Result<(u64, Arc<PayloadKey>), KeyProblem> {
+        let Some(subject) = subject else { return Ok((NOBODY, Arc::clone(&self.nobody))) };
+        if let Some((number, key)) = self.ready.get(subject) {
+            return Ok((*number, Arc::clone(key)));
         }
-        let (number, key) = self.ready.get(subject).ok_or(KeyProblem::Gone(0))?;
-        Ok((*number, key))
+        if self.ready.len() >= READY {
+            self.ready.clear();
+        }
+        let (number, key) = self.find_or_give(within, subject)?;
+        let key = Arc::new(key);
+        self.ready.insert(*subject, (number, Arc::clone(&key)));
+        Ok((number, key))
     }
 
     fn find_or_give(&mut self, within: &Connection, subject: &Digest) -> Result<(u64, PayloadKey), KeyProblem> {

@@ -12,6 +12,7 @@ use bailiwick_core::record::{Draft, LedgerFailure};
 use parking_lot::Mutex;
 
 use crate::anchor::{AnchorState, Anchorer, Anchors, Post};
+use crate::encoder::Encoder;
 use crate::error::OpenProblem;
 use crate::note::VerifierKey;
 use crate::opened::Opened;
@@ -20,7 +21,7 @@ use crate::reader::Reader;
 use crate::secrets::SubjectKey;
 use crate::signing::Signer;
 use crate::state::{ExecutorLock, StatePaths};
-use crate::writer::{Encoder, Writer};
+use crate::writer::Writer;
 
 /// How a ledger is opened.
 #[derive(Clone)]

@@ -17,6 +17,7 @@ mod bundle;
 mod check;
 mod checkpoint;
 mod encode;
+mod encoder;
 mod error;
 mod keys;
 mod ledger;

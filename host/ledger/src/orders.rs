@@ -98,7 +98,7 @@ impl Writer {
             transaction.execute("DELETE FROM subjects WHERE subject = ?1", [subject])?;
             Ok(())
         })?;
-        self.encoder.book.forget(&erase.subject);
+        self.encoder.forget(&erase.subject);
         self.encoder.book.destroy_doomed(&self.connection)?;
         // So that the log keeps no page of before, unless somebody is reading it. What it could keep is sealed with the key that is gone.
         let _ = self.checkpoint("TRUNCATE");

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use bailiwick_core::ids::Digest;
-use bailiwick_core::record::Payload;
-use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::anchor::Post;
 use crate::checkpoint::SignedCheckpoint;
-use crate::encode::{self, PayloadProblem, Place};
+use crate::encode::PayloadProblem;
+use crate::encoder::Encoder;
 use crate::error::OpenProblem;
-use crate::keys::{KeyBook, KeyProblem};
+use crate::keys::KeyProblem;
 use crate::queue::{Pending, Queue, Work};
-use crate::seal::BEFORE_BODY;
-use crate::secrets::{Salts, SubjectKey, commitment};
 use crate::signing::{self, SignProblem, Signer};
 use crate::state::StatePaths;
-use crate::tree::{Tree, leaf_hash};
+use crate::tree::Tree;
 
 /// Pages in the write-ahead log (of 4 KiB, so 64 MiB) at which a commit also moves them into the database. It is done
 /// earlier, and without anybody waiting, when the writer is idle; more often would write the same index pages again.
@@ -52,43 +49,6 @@ pub(crate) struct Writer {
     pub(crate) paths: StatePaths,
     /// Where checkpoints go to be anchored.
     pub(crate) post: Arc<Post>,
-}
-
-/// Turns drafts into bytes; its buffers are used again for each record.
-pub(crate) struct Encoder {
-    salts: Salts,
-    subject_key: SubjectKey,
-    pub(crate) book: KeyBook,
-    envelope: Vec<u8>,
-    body: Vec<u8>,
-}
-
-/// The payload of a record, sealed and ready to be stored; its bytes lie in [`Encoder::body`].
-struct Sealed {
-    subject: Option<Digest>,
-    key: i64,
-    commitment: Digest,
-}
-
-impl Encoder {
-    pub(crate) fn new(subject_key: SubjectKey, book: KeyBook) -> Self {
-        Self { salts: Salts::default(), subject_key, book, envelope: Vec::with_capacity(1_024), body: Vec::with_capacity(4_096) }
-    }
-
-    fn seal(&mut self, payload: &Payload, record: &Pending, within: &Connection) -> Result<Sealed, WriteProblem> {
-        let (salt, nonce) = self.salts.next()?;
-        self.body.clear();
-        self.body.extend_from_slice(&nonce);
-        self.body.extend_from_slice(&salt);
-        encode::payload(&mut self.body, &payload.parts)?;
-        let tenant = record.draft.context.tenant.as_ref();
-        let subject = payload.subject.as_ref().map(|subject| self.subject_key.file_under(tenant, subject));
-        let filed_under = subject.as_ref().map_or([].as_slice(), |subject| subject.as_bytes().as_slice());
-        let commitment = commitment(&salt, filed_under, self.body.get(BEFORE_BODY..).unwrap_or_default());
-        let (number, key) = self.book.key_for(within, subject.as_ref())?;
-        key.seal(&mut self.body, record.seq, filed_under).ok_or(WriteProblem::Seal)?;
-        Ok(Sealed { subject, key: row_id(number)?, commitment })
-    }
 }
 
 /// Tells those who wait when the thread ends otherwise than by its own choice, that is, by a panic.
@@ -161,41 +121,6 @@ pub(crate) fn close_batch(transaction: &Transaction<'_>, tree: &Tree, signer: &d
     heads.execute(params![size, root.as_bytes().as_slice(), signature.as_slice()])?;
     transaction.prepare_cached("UPDATE tree SET size = ?1, edge = ?2")?.execute(params![size, tree.edge_bytes()])?;
     Ok(head)
-}
-
-impl Encoder {
-    /// Inserts records and their payloads, and appends their leaves.
-    pub(crate) fn insert_all(&mut self, batch: &[Pending], tree: &mut Tree, transaction: &Transaction<'_>) -> Result<(), WriteProblem> {
-        let mut records = transaction.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-        let mut payloads = transaction.prepare_cached("INSERT INTO payloads VALUES (?1, ?2, ?3, ?4)")?;
-        for record in batch {
-            tree.push(self.insert(record, transaction, &mut records, &mut payloads)?);
-        }
-        Ok(())
-    }
-
-    /// Inserts a record and its payload, and gives the hash of its leaf.
-    fn insert(
-        &mut self,
-        record: &Pending,
-        within: &Connection,
-        records: &mut CachedStatement<'_>,
-        payloads: &mut CachedStatement<'_>,
-    ) -> Result<Digest, WriteProblem> {
-        let (seq, draft) = (row_id(record.seq.0)?, &record.draft);
-        let sealed = draft.payload.as_ref().map(|payload| self.seal(payload, record, within)).transpose()?;
-        let commitment = sealed.as_ref().map(|sealed| sealed.commitment);
-        self.envelope.clear();
-        let place = Place { seq: record.seq, time_ms: record.time_ms, commitment };
-        encode::envelope(&mut self.envelope, place, draft.kind, &draft.context, &draft.fields);
-        let leaf = leaf_hash(&self.envelope);
-        let (run, task) = (draft.context.run.as_ref().map(|run| run.as_str()), draft.context.task.as_ref().map(|task| task.as_str()));
-        records.execute(params![seq, encode::kind_name(draft.kind), run, task, leaf.as_bytes().as_slice(), self.envelope])?;
-        if let Some(Sealed { subject, key, .. }) = &sealed {
-            payloads.execute(params![seq, subject.as_ref().map(|subject| subject.as_bytes().as_slice()), key, self.body])?;
-        }
-        Ok(leaf)
-    }
 }
 
 pub(crate) fn row_id(number: u64) -> Result<i64, WriteProblem> {
