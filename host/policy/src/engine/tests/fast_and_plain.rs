@@ -79,6 +79,8 @@ const CONDITIONS: &[&str] = &[
     "Bailiwick::Subject::\"C-1\".tenant == \"shop\"",
     "Bailiwick::Target::\"O-1\" has tenant",
     "Bailiwick::Agent::\"b\".tier > 1",
+    "Bailiwick::Agent::\"a\".name == \"a\"",
+    "context.args == {\"id\": \"C-1\"}",
     "action in [Bailiwick::Action::\"read\", Bailiwick::Action::\"crm/notes\"]",
     "action == Bailiwick::Action::\"acme:bank/payments.pay@1.0.0\"",
     "Bailiwick::Action::\"crm/customers.get@0.1.0\" in Bailiwick::Action::\"crm\"",
