@@ -21,11 +21,11 @@ use bailiwick_runtime::{
 use serde_json::json;
 
 use crate::build;
-use crate::display::Notes;
+use crate::display::{self, Notes};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
 use crate::project::{Component, Origin, Project, ProjectAgent, narrower};
-use crate::text;
+use crate::{state, text};
 
 /// The one argument with which this program is the child that compiles components.
 pub const COMPILE_WORD: &str = "__compile";
@@ -152,6 +152,11 @@ impl Host {
     /// When the state folder is held, of a newer version or damaged, or a connector file is wrong.
     pub async fn open(parts: HostParts<'_>, notes: &Notes) -> Result<Self> {
         let HostParts { project, state, registry, anchors } = parts;
+        match state::exposure(state) {
+            Some(warning) if warning.is_warning() => display::diagnoses(&[warning]),
+            Some(problem) => return Err(Fault::bad_input(problem)),
+            None => {}
+        }
         let ledger = Arc::new(Ledger::open(state, ledger_options(anchors)).map_err(open_fault)?);
         let preparing = notes.work("preparing connectors and their data");
         let served = tokio::task::block_in_place(|| Served::load(project, state))?;

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -19,7 +20,7 @@ struct Sample {
 impl Sample {
     /// Runs the sample with one of its inputs and a state folder of its own.
     fn run(input: &str) -> Self {
-        let state = tempfile::tempdir().unwrap();
+        let state = private_folder();
         let example = workspace().join("examples/returns");
         let file = example.join("inputs").join(format!("{input}.json"));
         let words = [Path::new("run"), &example, Path::new("--json"), Path::new("--input"), &file, Path::new("--state"), state.path()];
@@ -44,6 +45,11 @@ impl Sample {
         }
         found
     }
+}
+
+/// A state folder that is there already.
+fn private_folder() -> tempfile::TempDir {
+    tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o700)).tempdir().unwrap()
 }
 
 /// What a fresh run makes anew each time is replaced by its name; that it is there, and what kind it is of, stays.

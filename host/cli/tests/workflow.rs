@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use bailiwick_ledger::{Ledger, LedgerOptions};
 use serde_json::Value;
 use support::{Output, Project, bailiwick};
@@ -165,6 +168,34 @@ fn a_second_executor_is_turned_away() {
     assert!(message.contains("is in use by process") && message.contains("--state"), "{message}");
     drop(ledger);
     assert_eq!(run(&project).code, 0);
+}
+
+#[test]
+fn a_state_folder_that_others_may_write_in_is_not_used_and_one_that_anybody_may_read_is_warned_of() {
+    let project = Project::with_agent(GOOD);
+    let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    set(project.root(), 0o755);
+    let state = project.file("state");
+    std::fs::create_dir(&state).unwrap();
+    let of = |command| bailiwick([command, project.path(), "--json", "--state", state.to_str().unwrap()]);
+    set(&state, 0o775);
+    for command in ["check", "run"] {
+        let output = of(command);
+        assert_eq!(output.code, 4, "{output:?}");
+        let message = document(&output)["problems"][0]["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("others may write in state folder") && message.contains("(mode 0775)"), "{message}");
+        assert_eq!(std::fs::read_dir(&state).unwrap().count(), 0);
+    }
+    for (mode, is_warned) in [(0o755, true), (0o750, false)] {
+        set(&state, mode);
+        let output = of("run");
+        assert_eq!((output.code, output.stderr.contains("anybody on this machine may look")), (0, is_warned), "{output:?}");
+        assert_eq!(document(&output)["result"]["verified"], true);
+    }
+    // One that is made is its owner's.
+    let made = project.file("made");
+    assert_eq!(bailiwick(["run", project.path(), "--json", "--state", made.to_str().unwrap()]).code, 0);
+    assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]

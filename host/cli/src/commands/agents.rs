@@ -12,8 +12,8 @@ use crate::display::{self, Notes, Table};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
 use crate::project::{Component, Project};
-use crate::text;
 use crate::wire::{self, Host, HostParts};
+use crate::{state, text};
 
 /// Lists the installed versions.
 pub fn list(place: &Place) -> Result<Exit> {
@@ -70,7 +70,7 @@ pub fn read_component(path: &Path) -> Result<Component> {
 
 fn inspect_file(path: &Path) -> Result<Arc<AgentInfo>> {
     let component = read_component(path)?;
-    let scratch = tempfile::tempdir().map_err(|error| Fault::internal(format!("no folder for a while can be made: {error}")))?;
+    let scratch = state::scratch()?;
     wire::io_runtime()?.block_on(async {
         let sandbox = wire::open_scratch_registry(scratch.path()).await?;
         sandbox.registry().inspect(&text::path(path), &component.bytes).await.map_err(wire::registry_fault)

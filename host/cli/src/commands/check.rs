@@ -12,16 +12,16 @@ use serde_json::json;
 use crate::args::CheckArgs;
 use crate::display::{self, Notes};
 use crate::exit::Exit;
-use crate::fault::{Diagnosis, Fault, Result};
+use crate::fault::{Diagnosis, Result};
 use crate::project::{Component, Origin, Project};
 use crate::wire::{self, Host, HostParts};
-use crate::{build, text, workflow};
+use crate::{build, state, text, workflow};
 
 /// Checks a project and says everything that is wrong with it. Nothing of the project changes: a state folder that is thrown away is used.
 pub fn check(args: &CheckArgs) -> Result<Exit> {
     let project = Project::load(&args.project, args.state.as_deref())?;
     let mut found = state_problems(&project.state);
-    let scratch = tempfile::tempdir().map_err(|error| Fault::internal(format!("no folder for a while can be made: {error}")))?;
+    let scratch = state::scratch()?;
     let summary = match wire::io_runtime()?.block_on(check_parts(&project, scratch.path(), &mut found)) {
         Ok(summary) => summary,
         Err(fault) if fault.exit == Exit::BadInput => {
@@ -46,11 +46,13 @@ pub fn check(args: &CheckArgs) -> Result<Exit> {
 
 /// What can be said about the state folder without taking it.
 fn state_problems(state: &Path) -> Vec<Diagnosis> {
-    match Reader::open(state) {
+    let exposure = state::exposure(state);
+    let problem = match Reader::open(state) {
         // The next run brings an older ledger up to date.
-        Ok(_) | Err(OpenProblem::Absent { .. } | OpenProblem::Older { .. }) => Vec::new(),
-        Err(problem) => vec![Diagnosis::new(problem.to_string())],
-    }
+        Ok(_) | Err(OpenProblem::Absent { .. } | OpenProblem::Older { .. }) => None,
+        Err(problem) => Some(Diagnosis::new(problem.to_string())),
+    };
+    exposure.into_iter().chain(problem).collect()
 }
 
 async fn check_parts(project: &Project, scratch: &Path, found: &mut Vec<Diagnosis>) -> Result<Option<String>> {

@@ -20,7 +20,7 @@ use crate::fault::{Diagnosis, Fault, Result};
 use crate::project::{Origin, PROJECT_FILE, Project, ProjectAgent, read_named};
 use crate::stop::Stop;
 use crate::wire::{self, Host, HostParts};
-use crate::{build, may, text};
+use crate::{build, may, state, text};
 
 use super::agents::{is_file, read_component};
 
@@ -29,7 +29,7 @@ const WORKFLOW: &str = "try";
 
 /// Runs one agent with the grants of the command line.
 pub fn try_agent(args: &TryArgs) -> Result<Exit> {
-    let scratch = scratch()?;
+    let scratch = state::scratch()?;
     let is_project = args.place.project.join(PROJECT_FILE).exists() || args.place.project.is_file();
     // The author of an agent has a component and no project yet: it is tried without connectors, and nothing is kept.
     let has_project = is_project || !is_file(Path::new(&args.agent));
@@ -75,10 +75,6 @@ pub fn try_agent(args: &TryArgs) -> Result<Exit> {
         }
     }
     Ok(exit)
-}
-
-fn scratch() -> Result<tempfile::TempDir> {
-    tempfile::tempdir().map_err(|error| Fault::internal(format!("no folder for a while can be made: {error}")))
 }
 
 fn read_grants(texts: &[String], catalog: &bailiwick_core::capability::Catalog) -> Result<Vec<GrantRequest>> {
