@@ -126,7 +126,13 @@ impl Diagnosis {
     /// Draws it for people, with the piece of the file that is meant.
     pub fn render(&self, colors: bool) -> String {
         let theme = if colors { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_links(false);
+        // Broken at spaces alone, and nowhere where there is none: addresses, paths and commands are copied.
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(WIDTH)
+            .with_links(false)
+            .with_break_words(false)
+            .with_word_separator(textwrap::WordSeparator::AsciiSpace)
+            .with_word_splitter(textwrap::WordSplitter::NoHyphenation);
         let mut text = String::new();
         let shown = Shown { diagnosis: self, source: self.place.as_deref().map(Place::to_named) };
         if handler.render_report(&mut text, &shown).is_err() {
@@ -254,6 +260,17 @@ mod tests {
             "severity": "error", "message": "unknown key `nam`", "file": "bailiwick.toml", "line": 2, "column": 1, "help": "did you mean `name`?",
         });
         assert_eq!(diagnosis.to_json(), expected);
+    }
+
+    #[test]
+    fn what_is_copied_is_not_broken() {
+        let (address, path) = ("https://example.com/a-rather-long/address", format!("/{}", "very-long/".repeat(12)));
+        let message = format!("{} {address} and at {path}", "word ".repeat(14).trim_end());
+        for text in
+            [Diagnosis::new(message.clone()), Diagnosis::new("x").with_help(message.clone())].map(|diagnosis| diagnosis.render(false))
+        {
+            assert!(text.contains(address) && text.contains(&path), "{text}");
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn a_quiet_run_says_it_too() {
 fn where_the_target_cannot_be_installed_it_is_said_what_to_do() {
     let (project, programs) = project();
     let build = ["build", project.path()];
-    let help = "run `rustup target add wasm32-wasip2` yourself; without rustup, install it from https:// rustup.rs";
+    let help = "run `rustup target add wasm32-wasip2` yourself; without rustup, install it from https://rustup.rs";
     refused(&programs.bailiwick(&build), &["the target wasm32-wasip2 is not installed, and rustup cannot be run", help]);
 
     programs.write("rustup", "echo 'error: could not download' >&2; exit 1");
