@@ -122,6 +122,11 @@ impl Policies {
     }
 }
 
+/// Stack below which a decision gets one of its own. Cedar asks for about 100 KiB.
+const STACK_LEAST: usize = 256 * 1024;
+/// Bytes of that stack.
+const STACK_BYTES: usize = 1024 * 1024;
+
 /// What is left to decide at each call under a grant.
 pub(crate) struct Residue {
     policies: Arc<Policies>,
@@ -149,7 +154,14 @@ impl Residue {
     }
 
     /// Decides a call; gives the permits that hold, at least one.
+    ///
+    /// Where guests call, the stack is the guest's own, of which Cedar's guard against deep recursion knows nothing: it would take it for
+    /// used up and refuse to evaluate. So the decision is made on a stack whose bounds it knows.
     pub(crate) fn decide(&self, context: &PolicyContext, call: &CallFacts<'_>) -> Result<Vec<String>, Refused> {
+        stacker::maybe_grow(STACK_LEAST, STACK_BYTES, || self.decide_here(context, call))
+    }
+
+    fn decide_here(&self, context: &PolicyContext, call: &CallFacts<'_>) -> Result<Vec<String>, Refused> {
         let part = &self.slice.at_call;
         let Some(operation) = &self.action.operation else { return Err(Refused::by_default()) };
         let mut pairs = self.context.clone();
