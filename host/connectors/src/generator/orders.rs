@@ -97,8 +97,9 @@ pub(crate) fn write(connection: &Connection, rng: &mut ChaCha20Rng, customers: &
         let Some(customer) = customers.get(order.customer) else { continue };
         let version: u32 = rng.random_range(1..6);
         let id = order.id();
+        // In the order of the alphabet: the same bytes whether the JSON library keeps keys in order or sorts them.
         let ship_to = json!({
-            "name": customer.name, "street": customer.street, "postal-code": customer.postal_code, "city": customer.city, "country": customer.country,
+            "city": customer.city, "country": customer.country, "name": customer.name, "postal-code": customer.postal_code, "street": customer.street,
         });
         let return_status = match order.status {
             "return-open" => "expected",
