@@ -29,7 +29,7 @@ pub const MAX_BACKOFF: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Append this event and apply it: a decision that needs nothing from outside.
-    Record(Event),
+    Record(Box<Event>),
     /// Hand an attempt to an agent, after a [`Event::TaskStarted`].
     RunTask(Box<TaskOrder>),
     /// Append an [`Event::RetryScheduled`], wait, and append an [`Event::RetryDue`].
@@ -68,7 +68,7 @@ pub struct TaskOrder {
 pub fn step(workflow: &Compiled, state: &RunState, room: usize) -> Vec<Command> {
     let Some(head) = state.head().filter(|_| state.end().is_none()) else { return Vec::new() };
     if let Some(outcome) = state.outcome() {
-        return vec![Command::Record(finish(workflow, state, head, outcome))];
+        return vec![Command::Record(Box::new(finish(workflow, state, head, outcome)))];
     }
     let stepper = Stepper { workflow, state, head, variables: RunVariables::new(state, head) };
     let mut commands = Vec::new();
@@ -152,7 +152,7 @@ impl Stepper<'_> {
             SkipReason::When | SkipReason::NeedsSkipped { .. } => step.stand_in.as_ref(),
         };
         match template.map(|template| bind::evaluate(template, &self.variables, "stand-in")).transpose() {
-            Ok(stand_in) => Command::Record(Event::StepSkipped { step: name.clone(), reason, stand_in }),
+            Ok(stand_in) => Command::Record(Box::new(Event::StepSkipped { step: name.clone(), reason, stand_in })),
             Err(cause) => failed(name, state, cause),
         }
     }
@@ -196,7 +196,7 @@ impl Stepper<'_> {
 
     /// Finds what follows on a failed attempt: the first entry of `on-error` that applies.
     fn remedy(&self, name: &StepPath, step: &CompiledStep, state: &StepState) -> Command {
-        let lost = || Command::Record(Event::StepFailed { step: name.clone() });
+        let lost = || Command::Record(Box::new(Event::StepFailed { step: name.clone() }));
         let Some(tried) = state.failures.last() else { return lost() };
         if tried.failure.class == FailureClass::Ledger {
             return lost();
@@ -218,16 +218,16 @@ impl Stepper<'_> {
             }
             OnError::Alternate { agent, .. } => {
                 let applies = is_repeatable && !state.alternates.contains(agent) && failure::is_for_alternate(failure);
-                applies.then(|| Command::Record(Event::AlternateChosen { step: name.clone(), agent: agent.clone() }))
+                applies.then(|| Command::Record(Box::new(Event::AlternateChosen { step: name.clone(), agent: agent.clone() })))
             }
             OnError::Partial { .. } => {
                 // A stand-in that has no value itself helps nobody; the failure that led here is the one to tell.
                 let value = bind::evaluate(remedy.stand_in.as_ref()?, &self.variables, "on-error").ok()?;
-                Some(Command::Record(Event::StoodIn { step: name.clone(), by: StandInBy::Partial, value }))
+                Some(Command::Record(Box::new(Event::StoodIn { step: name.clone(), by: StandInBy::Partial, value })))
             }
             OnError::Escalate { queue, stand_in } => {
                 let card = card::make(self.state, self.head, name, step, state, queue, stand_in.is_some());
-                Some(Command::Record(Event::Escalated { step: name.clone(), card }))
+                Some(Command::Record(Box::new(Event::Escalated { step: name.clone(), card })))
             }
         }
     }
@@ -235,7 +235,7 @@ impl Stepper<'_> {
     fn after_card(&self, name: &StepPath, step: &CompiledStep) -> Option<Command> {
         let remedy = step.remedies.iter().find(|remedy| matches!(remedy.rule, OnError::Escalate { .. }))?;
         let value = bind::evaluate(remedy.stand_in.as_ref()?, &self.variables, "on-error").ok()?;
-        Some(Command::Record(Event::StoodIn { step: name.clone(), by: StandInBy::Escalate, value }))
+        Some(Command::Record(Box::new(Event::StoodIn { step: name.clone(), by: StandInBy::Escalate, value })))
     }
 
     /// The wait doubles with each retry. What is added to it is a hash of run, step and attempt: spread over runs, the same when asked again.
@@ -256,5 +256,5 @@ impl Stepper<'_> {
 /// An attempt that could not even begin.
 fn failed(name: &StepPath, state: &StepState, cause: Cause) -> Command {
     let failure = Failure { class: FailureClass::Expression, cause, unrepeatable: None };
-    Command::Record(Event::AttemptFailed { step: name.clone(), attempt: state.attempts + 1, failure })
+    Command::Record(Box::new(Event::AttemptFailed { step: name.clone(), attempt: state.attempts + 1, failure }))
 }

@@ -148,7 +148,7 @@ impl Drive {
 
     async fn obey(&mut self, command: Command) -> Result<(), Broken> {
         match command {
-            Command::Record(event) => self.happen(event, None).await,
+            Command::Record(event) => self.happen(*event, None).await,
             Command::RunTask(order) => self.start(*order).await,
             Command::SetTimer { step, delay } => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

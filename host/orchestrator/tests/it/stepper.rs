@@ -98,7 +98,7 @@ fn ended(order: &TaskOrder, luck: Luck) -> Event {
 /// Turns commands into events; tasks end in an order that `luck` decides.
 fn obey(command: Command, open: &mut Vec<TaskOrder>) -> Event {
     match command {
-        Command::Record(event) => event,
+        Command::Record(event) => *event,
         Command::SetTimer { step, delay } => {
             assert!(delay <= MAX_BACKOFF);
             Event::RetryScheduled { step, at_ms: delay.as_millis() as u64 }
