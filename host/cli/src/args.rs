@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
+use crate::requesters::Claim;
 
 /// Runs AI agents that need not be trusted with access.
 #[derive(Debug, Parser)]
@@ -39,6 +40,15 @@ pub enum Command {
     /// Reads, verifies, exports and anchors the ledger; erases and holds data in it.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Checks, tests and brings into force the policies that decide who may do what.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Stops a host, a tenant, an agent or a capability at the next call, also of a host that is running.
+    #[command(subcommand)]
+    Freeze(Freeze),
+    /// Says who may ask for runs and acts, and gives out their tokens.
+    #[command(subcommand)]
+    Requesters(RequestersCommand),
 }
 
 const TRY_HELP: &str = "\
@@ -66,6 +76,24 @@ pub struct Place {
     pub json: bool,
 }
 
+/// Who asks, and what shows it.
+#[derive(Debug, Args)]
+pub struct ClaimArgs {
+    /// Who asks, for example `channel:web-shop`. Default: whom the token names, else your account (`local:NAME`; in a development project, its requester).
+    #[arg(long = "as", value_name = "REQUESTER")]
+    pub requester: Option<String>,
+    /// A file with the token of who asks. Default: the variable BAILIWICK_TOKEN, where it is set.
+    #[arg(long, value_name = "FILE")]
+    pub token: Option<PathBuf>,
+}
+
+impl ClaimArgs {
+    /// Gives it as it is looked at.
+    pub fn claim(&self) -> Claim<'_> {
+        Claim { name: self.requester.as_deref(), token: self.token.as_deref() }
+    }
+}
+
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -74,9 +102,9 @@ pub struct RunArgs {
     /// The input as JSON. Default: the project's `input`.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
-    /// Who asks for the run, for example `channel:web-shop`. Default: the project's requester.
-    #[arg(long = "as", value_name = "REQUESTER")]
-    pub requester: Option<String>,
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
     /// The state folder. Default: the project's, `.bailiwick` unless its file says otherwise.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -128,9 +156,9 @@ pub struct TryArgs {
     /// Whose data the task is about.
     #[arg(long, value_name = "ID")]
     pub subject: Option<String>,
-    /// Who asks, for example `channel:web-shop`. Default: the project's requester.
-    #[arg(long = "as", value_name = "REQUESTER")]
-    pub requester: Option<String>,
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
     /// Which project, and how to print.
     #[command(flatten)]
     pub place: Place,
@@ -187,6 +215,9 @@ pub struct InspectArgs {
 /// Arguments of `agents install`.
 #[derive(Debug, Args)]
 pub struct InstallArgs {
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
     /// The component file.
     pub file: PathBuf,
     /// Which project, and how to print.
@@ -197,6 +228,9 @@ pub struct InstallArgs {
 /// Arguments of `agents activate`.
 #[derive(Debug, Args)]
 pub struct ActivateArgs {
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
     /// The version, `NAME@VERSION`.
     pub version: String,
     /// Accepts that the version asks for more than the active one.
@@ -283,9 +317,9 @@ pub struct SubjectArgs {
     /// The subject's tenant. Default: the project's.
     #[arg(long, value_name = "NAME")]
     pub tenant: Option<String>,
-    /// Who asks, for example `local:anna`; it is put on record. Default: nobody is named.
-    #[arg(long = "as", value_name = "REQUESTER")]
-    pub requester: Option<String>,
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
     /// Which project, and how to print.
     #[command(flatten)]
     pub place: Place,
@@ -312,16 +346,16 @@ pub enum Key {
     #[command(after_help = "Example:\n  bailiwick ledger key show --project examples/returns")]
     Show(Place),
     /// Makes a new key. The change is a record, signed with the old key.
-    #[command(after_help = "Example:\n  bailiwick ledger key rotate --as local:anna --project examples/returns")]
+    #[command(after_help = "Example:\n  bailiwick ledger key rotate --project examples/returns")]
     Rotate(RotateArgs),
 }
 
 /// Arguments of `ledger key rotate`.
 #[derive(Debug, Args)]
 pub struct RotateArgs {
-    /// Who asks, for example `local:anna`; it is put on record. Default: nobody is named.
-    #[arg(long = "as", value_name = "REQUESTER")]
-    pub requester: Option<String>,
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
     /// Which project, and how to print.
     #[command(flatten)]
     pub place: Place,
@@ -361,6 +395,179 @@ pub struct WhichRun {
     pub last: bool,
 }
 
+/// Checks, tests and brings into force the policies that decide who may do what.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Finds everything that is wrong with a project's policies.
+    #[command(after_help = "Example:\n  bailiwick policy check examples/returns")]
+    Check(PolicyArgs),
+    /// Asks the policies questions with expected answers.
+    #[command(after_help = "Example:\n  bailiwick policy test examples/returns --cases cases.toml")]
+    Test(PolicyTestArgs),
+    /// Brings a project's policies into force, at the next call of every task, also of a host that is running.
+    #[command(after_help = "Example:\n  bailiwick policy install --project examples/returns")]
+    Install(PolicyInstallArgs),
+    /// Prints the policies that are in force.
+    #[command(after_help = "Example:\n  bailiwick policy show --project examples/returns")]
+    Show(Place),
+    /// Lists the administrative acts that wait for a second person.
+    #[command(after_help = "Example:\n  bailiwick policy waiting --project examples/returns")]
+    Waiting(Place),
+    /// Prints the Cedar schema that policies are checked against.
+    #[command(after_help = "Example:\n  bailiwick policy schema")]
+    Schema,
+    /// Prints the policies of a project that has none of its own, as a beginning for one that will.
+    #[command(after_help = "Example:\n  bailiwick policy default > policy/main.cedar")]
+    Default,
+}
+
+/// Arguments of `policy check`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// The project's folder.
+    #[arg(default_value = ".")]
+    pub project: PathBuf,
+    /// Prints one JSON document and nothing else to standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `policy test`.
+#[derive(Debug, Args)]
+pub struct PolicyTestArgs {
+    /// The project's folder.
+    #[arg(default_value = ".")]
+    pub project: PathBuf,
+    /// A file with cases; may be given several times. Default: the project's `policy/*.toml`.
+    #[arg(long, value_name = "FILE")]
+    pub cases: Vec<PathBuf>,
+    /// Prints one JSON document and nothing else to standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `policy install`.
+#[derive(Debug, Args)]
+pub struct PolicyInstallArgs {
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Stops a host, a tenant, an agent or a capability at the next call, also of a host that is running.
+#[derive(Debug, Subcommand)]
+pub enum Freeze {
+    /// Stops something at its next call, undoing included, until it is lifted.
+    #[command(after_help = "Example:\n  bailiwick freeze stop agent customer-mail --reason 'case 4711' --project examples/returns")]
+    Stop(FreezeArgs),
+    /// Ends a freeze.
+    #[command(after_help = "Example:\n  bailiwick freeze lift agent customer-mail --project examples/returns")]
+    Lift(LiftArgs),
+    /// Lists the freezes in force.
+    #[command(after_help = "Example:\n  bailiwick freeze list --project examples/returns")]
+    List(Place),
+}
+
+/// What kind of thing is frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FreezeKind {
+    /// Everything.
+    Host,
+    /// Every run of a tenant.
+    Tenant,
+    /// Every version of an agent.
+    Agent,
+    /// A package (`crm`), interface (`crm/customers`) or operation (`crm/customers.get`).
+    Capability,
+}
+
+/// Arguments of `freeze stop`.
+#[derive(Debug, Args)]
+pub struct FreezeArgs {
+    /// What kind of thing.
+    pub kind: FreezeKind,
+    /// Its name; the host has none.
+    pub name: Option<String>,
+    /// Why, for those who meet it.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `freeze lift`.
+#[derive(Debug, Args)]
+pub struct LiftArgs {
+    /// What kind of thing.
+    pub kind: FreezeKind,
+    /// Its name; the host has none.
+    pub name: Option<String>,
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Says who may ask for runs and acts, and gives out their tokens.
+#[derive(Debug, Subcommand)]
+pub enum RequestersCommand {
+    /// Lets somebody ask, and prints the token that shows it; an older one is worth nothing then.
+    #[command(
+        after_help = "Example:\n  bailiwick requesters add channel:web-shop --attribute kind=service-channel --project examples/returns"
+    )]
+    Add(AddRequesterArgs),
+    /// Lets somebody ask no more.
+    #[command(after_help = "Example:\n  bailiwick requesters remove channel:web-shop --project examples/returns")]
+    Remove(RemoveRequesterArgs),
+    /// Lists who may ask.
+    #[command(after_help = "Example:\n  bailiwick requesters list --project examples/returns")]
+    List(Place),
+}
+
+/// Arguments of `requesters add`.
+#[derive(Debug, Args)]
+pub struct AddRequesterArgs {
+    /// The name: a kind, a colon and a name. `local:NAME` is an account of this machine and gets attributes, but no token.
+    pub id: String,
+    /// The tenant on whose data he may act. Default: the project's.
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// A fact that policies may look at, NAME=VALUE; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub attribute: Vec<String>,
+    /// After how many days the token is worth nothing. Default: when it is removed or replaced.
+    #[arg(long, value_name = "N")]
+    pub days: Option<u32>,
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `requesters remove`.
+#[derive(Debug, Args)]
+pub struct RemoveRequesterArgs {
+    /// The name.
+    pub id: String,
+    /// Who asks.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
 impl Command {
     /// Whether the answer is wanted as JSON.
     pub fn is_json(&self) -> bool {
@@ -381,6 +588,17 @@ impl Command {
             Self::Ledger(Ledger::Hold(args)) => args.subject.place.json,
             Self::Ledger(Ledger::Key(Key::Rotate(args))) => args.place.json,
             Self::Ledger(Ledger::Anchor(args)) => args.place.json,
+            Self::Policy(Policy::Check(args)) => args.json,
+            Self::Policy(Policy::Test(args)) => args.json,
+            Self::Policy(Policy::Install(args)) => args.place.json,
+            Self::Policy(Policy::Show(place) | Policy::Waiting(place))
+            | Self::Freeze(Freeze::List(place))
+            | Self::Requesters(RequestersCommand::List(place)) => place.json,
+            Self::Policy(Policy::Schema | Policy::Default) => false,
+            Self::Freeze(Freeze::Stop(args)) => args.place.json,
+            Self::Freeze(Freeze::Lift(args)) => args.place.json,
+            Self::Requesters(RequestersCommand::Add(args)) => args.place.json,
+            Self::Requesters(RequestersCommand::Remove(args)) => args.place.json,
         }
     }
 }

@@ -3,11 +3,15 @@
 mod args;
 mod build;
 mod commands;
+mod control;
 mod display;
 mod exit;
 mod fault;
+mod governance;
+mod kept;
 mod may;
 mod project;
+mod requesters;
 mod state;
 mod stop;
 mod text;

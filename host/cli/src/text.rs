@@ -68,6 +68,12 @@ pub fn number_of(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
+/// Writes a moment, given in milliseconds since 1970-01-01T00:00:00Z: `2026-11-20 09:14:05Z`.
+pub fn moment(time_ms: u64) -> String {
+    let time = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| format!("{time_ms} ms"), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
 /// Gives a path as seen from the working folder where it lies below it, else in full.
 pub fn path(path: &Path) -> String {
     let shown = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).map(Path::to_path_buf).ok());

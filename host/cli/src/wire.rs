@@ -6,26 +6,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_connectors::Connectors;
+use bailiwick_core::act::Act;
 use bailiwick_core::capability::{Catalog, Operation};
 use bailiwick_core::connector::{BoxFuture, Connector};
 use bailiwick_core::ids::{AgentName, Digest};
 use bailiwick_core::limits::Limits;
-use bailiwick_core::policy::{PolicyEngine, StepRule};
+use bailiwick_core::policy::{AgentFacts, PolicyEngine, Requester, StepRule};
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Recorder};
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, TaskOutcome, TaskReport, TaskSpec, Usage};
-use bailiwick_ledger::{Anchors, Ledger, LedgerOptions, OpenProblem};
-use bailiwick_policy::{CedarEngine, DEFAULT_POLICY, Freezes, Policies, PolicyProblem, PolicySource};
+use bailiwick_ledger::{Anchors, LedgerOptions, OpenProblem};
 use bailiwick_runtime::{
     CompileCommand, CompileProblem, EngineSettings, InstallOptions, InstallProblem, RegistryProblem, Routes, Sandbox, SandboxParts,
 };
 use serde_json::json;
 
 use crate::build;
-use crate::display::{self, Notes};
+use crate::display::Notes;
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
+use crate::governance::Governance;
 use crate::project::{Component, Origin, Project, ProjectAgent, narrower};
-use crate::{state, text};
+use crate::text;
 
 /// The one argument with which this program is the child that compiles components.
 pub const COMPILE_WORD: &str = "__compile";
@@ -128,6 +129,8 @@ pub struct HostParts<'a> {
     pub state: &'a Path,
     /// The registry's folder where it is not that of the state folder.
     pub registry: Option<PathBuf>,
+    /// Whether nothing of this stays, so that nobody's authority is asked for.
+    pub is_rehearsal: bool,
     /// Files to which the ledger's checkpoints are appended. From the command line alone: a project file that came from elsewhere must
     /// not have us write outside of its folder.
     pub anchors: Vec<PathBuf>,
@@ -135,14 +138,13 @@ pub struct HostParts<'a> {
 
 /// A host that holds a state folder.
 pub struct Host {
-    /// The ledger.
-    pub ledger: Arc<Ledger>,
+    /// What governs it.
+    pub governance: Arc<Governance>,
     /// The sandbox.
     pub sandbox: Arc<Sandbox>,
     /// The connectors.
     pub served: Served,
-    /// What decides.
-    pub policy: Arc<CedarEngine>,
+    is_rehearsal: bool,
 }
 
 impl Host {
@@ -151,54 +153,44 @@ impl Host {
     /// # Errors
     /// When the state folder is held, of a newer version or damaged, or a connector file is wrong.
     pub async fn open(parts: HostParts<'_>, notes: &Notes) -> Result<Self> {
-        let HostParts { project, state, registry, anchors } = parts;
-        match state::exposure(state) {
-            Some(warning) if warning.is_warning() => display::diagnoses(&[warning]),
-            Some(problem) => return Err(Fault::bad_input(problem)),
-            None => {}
-        }
-        let ledger = Arc::new(Ledger::open(state, ledger_options(anchors)).map_err(open_fault)?);
+        let HostParts { project, state, registry, is_rehearsal, anchors } = parts;
+        let governance = Arc::new(Governance::open(project, state, anchors).await?);
         let preparing = notes.work("preparing connectors and their data");
         let served = tokio::task::block_in_place(|| Served::load(project, state))?;
         preparing.finish(None);
-        let policy = Arc::new(CedarEngine::new(Arc::new(load_policies(project, &served.catalog)?), Freezes::default()));
-        let recorder: Arc<dyn Recorder> = Arc::clone(&ledger) as Arc<dyn Recorder>;
+        let recorder: Arc<dyn Recorder> = Arc::clone(&governance.ledger) as Arc<dyn Recorder>;
         let registry = registry.unwrap_or_else(|| state.join(REGISTRY));
         let sandbox = open_sandbox(
             registry,
             Arc::clone(&served.catalog),
             served.routes.clone(),
             recorder,
-            Arc::clone(&policy) as Arc<dyn PolicyEngine>,
+            Arc::clone(&governance.policy) as Arc<dyn PolicyEngine>,
         )
         .await?;
-        let host = Self { ledger, sandbox: Arc::new(sandbox), served, policy };
+        let host = Self { governance, sandbox: Arc::new(sandbox), served, is_rehearsal };
         host.record_start(project).await?;
         Ok(host)
     }
 
-    /// Puts on record what runs here: program, engine, configuration, policy.
+    /// Puts on record what runs here: program, engine, configuration.
     async fn record_start(&self, project: &Project) -> Result<()> {
         let binary = tokio::task::block_in_place(own_digest)?;
         let engine = self.sandbox.registry().engine_digest();
         let digests = BTreeMap::from([("binary".to_owned(), binary), ("engine".to_owned(), engine)]);
-        let started = json!({ "version": env!("CARGO_PKG_VERSION"), "epoch": self.ledger.epoch() });
+        let started = json!({ "version": env!("CARGO_PKG_VERSION"), "epoch": self.governance.ledger.epoch() });
         self.record(RecordKind::HostStarted, Fields { digests, ..Fields::default() }, Some(started))?;
         let mut digests = project.digests.clone();
         digests
             .extend(self.served.connectors.iter().map(|connector| (format!("connector {}", connector.name()), connector.config_digest())));
         let loaded = json!({ "project": project.name, "tenant": project.tenant, "development": project.development });
-        self.record(RecordKind::ConfigurationLoaded, Fields { digests, ..Fields::default() }, Some(loaded))?;
-        let fields = Fields { policy_version: Some(self.policy.version()), ..Fields::default() };
-        // The text is kept, so that what a version permitted can be read when its files are long gone.
-        let sources: BTreeMap<String, String> = policy_sources(project)?.into_iter().map(|source| (source.name, source.text)).collect();
-        let last = self.record(RecordKind::PolicyInstalled, fields, Some(json!({ "policies": sources })))?;
-        self.ledger.durable(last).await.map_err(ledger_fault)
+        let last = self.record(RecordKind::ConfigurationLoaded, Fields { digests, ..Fields::default() }, Some(loaded))?;
+        self.governance.ledger.durable(last).await.map_err(ledger_fault)
     }
 
     fn record(&self, kind: RecordKind, fields: Fields, part: Option<serde_json::Value>) -> Result<bailiwick_core::ids::Seq> {
         let payload = part.map(|part| Payload { subject: None, parts: vec![("start", part.into())] });
-        self.ledger.append(Draft { kind, context: Arc::new(RecordContext::default()), fields, payload }).map_err(ledger_fault)
+        self.governance.ledger.append(Draft { kind, context: Arc::new(RecordContext::default()), fields, payload }).map_err(ledger_fault)
     }
 
     /// Installs a project's agents and makes them active: compiled sources and components by digest.
@@ -251,9 +243,13 @@ impl Host {
                 Diagnosis::new(message).with_help(format!("write `{}` in `[agents]`, or rename the agent", info.name)),
             ));
         }
+        let operator = self.operator()?;
+        self.administer(&operator, Act::InstallAgent(facts_of(&info)), &info).await?;
+        self.administer(&operator, Act::ActivateAgent(facts_of(&info)), &info).await?;
         if let Some(before) = self.sandbox.agent(name).filter(|_| project.development) {
             let wider: Vec<&str> = info.imports.iter().filter(|import| !before.imports.contains(import)).map(String::as_str).collect();
             if !wider.is_empty() {
+                self.administer(&operator, Act::AcceptWider(facts_of(&info)), &info).await?;
                 notes.tell(&format!(
                     "agent {name} asks for more than before: {} (accepted, since this is a development project)",
                     wider.join(", ")
@@ -263,6 +259,22 @@ impl Host {
         let options = InstallOptions { replace: project.development, activate: true, accept_wider: project.development };
         registry.install(&what, &component.bytes, options).await.map_err(registry_fault)?;
         Ok(())
+    }
+
+    /// Gives who sits at this host's command line.
+    fn operator(&self) -> Result<Requester> {
+        Ok(self.governance.requesters()?.account(rustix::process::getuid().as_raw(), &self.governance.tenant))
+    }
+
+    /// Asks whether somebody may do something with a component.
+    ///
+    /// # Errors
+    /// As [`Governance::administer`].
+    pub async fn administer(&self, who: &Requester, act: Act, info: &AgentInfo) -> Result<()> {
+        if self.is_rehearsal {
+            return Ok(());
+        }
+        self.governance.administer(who, &act, &info.component.to_string()).await.map(|_| ())
     }
 
     /// Gives the host as the orchestrator sees it: the project's agents and no others, each within its own limits.
@@ -276,55 +288,30 @@ impl Host {
     /// # Errors
     /// When not everything could be written.
     pub async fn close(self) -> Result<()> {
-        let Self { ledger, sandbox, served, policy } = self;
+        let Self { governance, sandbox, served, .. } = self;
         // A task that does not yield in this time is ended with the process, like one of a host that crashes.
         let _ = tokio::time::timeout(SETTLING_MOST, sandbox.settled()).await;
-        drop((sandbox, served, policy));
-        match Arc::try_unwrap(ledger) {
-            Ok(ledger) => ledger.close(),
-            // What is left of a task that has ended may hold it a little longer.
-            Err(shared) => shared.flush().await,
+        drop((sandbox, served));
+        match Arc::try_unwrap(governance) {
+            Ok(governance) => governance.close().await,
+            Err(shared) => shared.ledger.flush().await.map_err(ledger_fault),
         }
-        .map_err(ledger_fault)
     }
 
     /// Gives what records.
     pub fn recorder(&self) -> Arc<dyn Recorder> {
-        Arc::clone(&self.ledger) as Arc<dyn Recorder>
+        Arc::clone(&self.governance.ledger) as Arc<dyn Recorder>
     }
 }
 
-/// Reads a project's policies, or gives the default one.
-///
-/// # Errors
-/// When a file cannot be read.
-pub fn policy_sources(project: &Project) -> Result<Vec<PolicySource>> {
-    if project.policies.is_empty() {
-        return Ok(vec![PolicySource { name: "default.cedar".to_owned(), text: DEFAULT_POLICY.to_owned() }]);
-    }
-    let read = project.policies.iter().map(|file| {
-        let source = project.read(file).map_err(Fault::bad_input)?;
-        Ok(PolicySource { name: file.to_string_lossy().into_owned(), text: source.text.to_string() })
-    });
-    read.collect()
-}
-
-/// Loads a project's policies, or the default one.
-///
-/// # Errors
-/// Everything that is wrong with them: the set is refused whole.
-pub fn load_policies(project: &Project, catalog: &Catalog) -> Result<Policies> {
-    Policies::load(&policy_sources(project)?, catalog)
-        .map_err(|problems| Fault::bad_project(problems.iter().map(|problem| policy_problem(project, problem)).collect()))
-}
-
-/// Words a problem of the policies for a person.
-pub fn policy_problem(project: &Project, problem: &PolicyProblem) -> Diagnosis {
-    let diagnosis = Diagnosis::new(problem.reason.clone()).with_help(problem.help.clone());
-    match (project.read(Path::new(&problem.file)), problem.place) {
-        (Ok(source), Some(place)) => diagnosis.at(&source, place.offset..place.offset + place.length),
-        (Ok(source), None) => diagnosis.in_file(&source),
-        (Err(_), _) => Diagnosis::new(problem.to_string()),
+/// What policies may look at of an agent that is to be installed or activated.
+pub fn facts_of(info: &AgentInfo) -> AgentFacts {
+    AgentFacts {
+        name: info.name.clone(),
+        version: info.version.clone(),
+        tier: 0,
+        data_level: info.data_level.clone(),
+        risk_class: info.risk_class.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use support::{Project, bailiwick, workspace};
 
 #[test]
 fn help_is_what_it_was() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 31] = [
         &[],
         &["run"],
         &["check"],
@@ -25,6 +25,19 @@ fn help_is_what_it_was() {
         &["ledger", "key", "show"],
         &["ledger", "key", "rotate"],
         &["ledger", "anchor"],
+        &["policy", "check"],
+        &["policy", "test"],
+        &["policy", "install"],
+        &["policy", "show"],
+        &["policy", "waiting"],
+        &["policy", "schema"],
+        &["policy", "default"],
+        &["freeze", "stop"],
+        &["freeze", "lift"],
+        &["freeze", "list"],
+        &["requesters", "add"],
+        &["requesters", "remove"],
+        &["requesters", "list"],
     ];
     for command in commands {
         let output = bailiwick(command.iter().copied().chain(["--help"]));

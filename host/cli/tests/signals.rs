@@ -1,21 +1,16 @@
 //! A run that is asked to stop while a call is on its way: it ends soon, everything is on record, and the state folder goes on to be used.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops at its first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use support::bailiwick;
 use support::mailing::Mailing;
 
-/// Longest wait for a program that compiles agents first.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// What is promised, and as much again for a busy machine.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -47,27 +42,6 @@ impl Hanging {
         Self(Mailing::new(WORKFLOW))
     }
 
-    /// Starts a command and gives it back when its call has reached the mail server, which says nothing.
-    fn start(&self, mut command: Command) -> Running {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, lines) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (connected, connections) = channel();
-        let gone = connected.clone();
-        std::thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).for_each(|line| drop(said.send(line)));
-            let _ = gone.send(None);
-        });
-        let server = self.0.server.try_clone().unwrap();
-        std::thread::spawn(move || connected.send(Some(server.accept().unwrap().0)));
-        let stdout = child.stdout.take().unwrap();
-        let Ok(Some(connection)) = connections.recv_timeout(PATIENCE) else {
-            child.kill().unwrap();
-            panic!("the mail server was not reached: {:?}", lines.iter().collect::<Vec<_>>());
-        };
-        Running { child, stdout, lines, connection }
-    }
-
     fn run(&self) -> Command {
         let mut command = self.0.run();
         command.arg("--json");
@@ -78,29 +52,6 @@ impl Hanging {
         let output = bailiwick(["ledger"].iter().chain(words).chain(&["--project", self.0.project.path(), "--json"]));
         assert_eq!(output.code, 0, "{output:?}");
         serde_json::from_str(&output.stdout).unwrap()
-    }
-}
-
-/// A program in the middle of a call.
-struct Running {
-    child: Child,
-    stdout: ChildStdout,
-    lines: Receiver<String>,
-    /// Its connection to the mail server.
-    connection: TcpStream,
-}
-
-impl Running {
-    fn send(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Waits for its end. Gives the exit code and the document on standard output.
-    fn end(mut self) -> (i32, Value, Vec<String>) {
-        let mut text = String::new();
-        self.stdout.read_to_string(&mut text).unwrap();
-        let code = self.child.wait().unwrap().code().unwrap_or_else(|| panic!("it was killed"));
-        (code, serde_json::from_str(&text).unwrap_or_default(), self.lines.iter().collect())
     }
 }
 
@@ -122,7 +73,7 @@ fn assert_complete(records: &Value) {
 fn a_run_that_is_asked_to_stop_ends_soon_with_everything_on_record() {
     let hanging = Hanging::new();
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let running = hanging.start(hanging.run());
+        let running = hanging.0.start(hanging.run());
         let asked = Instant::now();
         running.send(signal);
         let (code, document, lines) = running.end();
@@ -153,7 +104,7 @@ fn a_tried_agent_that_is_asked_to_stop_has_its_end_on_record() {
     command.arg("--input").arg(hanging.0.project.file("claim.json"));
     command.args(["--may", "crm/customers.get where id=C-1042"]);
     command.args(["--may", "notify/messages.send where customer=C-1042 channel=email subject=any body=any"]);
-    let running = hanging.start(command);
+    let running = hanging.0.start(command);
     running.send(Signal::TERM);
     let (code, document, lines) = running.end();
     assert_eq!((code, &document["exit"]), (6, &Value::from("stopped")), "{lines:?}");
@@ -167,7 +118,7 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let hanging = Hanging::new();
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_bailiwick"), "run", hanging.0.project.path(), "--json"]);
-    let running = hanging.start(command);
+    let running = hanging.0.start(command);
     running.send(Signal::HUP);
     // The mail server ends the conversation, and the run ends by itself.
     running.connection.shutdown(std::net::Shutdown::Both).unwrap();
@@ -178,7 +129,7 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
 #[test]
 fn who_asks_twice_does_not_wait_for_the_disk() {
     let hanging = Hanging::new();
-    let running = hanging.start(hanging.run());
+    let running = hanging.0.start(hanging.run());
     // Nothing can be written while another holds the database.
     let ledger = rusqlite::Connection::open(hanging.0.project.file(".bailiwick/ledger.sqlite")).unwrap();
     ledger.execute_batch("BEGIN IMMEDIATE").unwrap();

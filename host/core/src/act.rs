@@ -31,6 +31,10 @@ pub enum Act {
     HoldSubject(DataSubject),
     /// Replace the key that signs the ledger.
     RotateKey,
+    /// Let somebody ask under this name: [`crate::policy::Requester::id`].
+    AddRequester(String),
+    /// Let nobody ask under this name any more.
+    RemoveRequester(String),
 }
 
 impl Act {
@@ -47,6 +51,8 @@ impl Act {
             Self::EraseSubject(_) => "ledger.erase",
             Self::HoldSubject(_) => "ledger.hold",
             Self::RotateKey => "ledger.rotate-key",
+            Self::AddRequester(_) => "requesters.add",
+            Self::RemoveRequester(_) => "requesters.remove",
         }
     }
 }

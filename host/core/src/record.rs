@@ -54,6 +54,8 @@ pub enum RecordKind {
     Escalated,
     /// A run was asked for and the policy did not permit it.
     RunDenied,
+    /// An administrative act was asked for: which, by whom, and what was decided. Written before the act is done.
+    Administered,
     /// A data subject's payloads, salts and key were destroyed. The envelope does not tell whose: it has the digest of the
     /// erased records' sequences.
     SubjectErased,
@@ -147,7 +149,7 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Fields {
-    /// For run events: the event's name, for example `step-started`.
+    /// For run events: the event's name, for example `step-started`. For administrative acts: the act's, for example `agents.install`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<Arc<str>>,
     /// Operation in full, with its WIT version: `bailiwick:crm/customers@0.1.0.get`.

@@ -29,6 +29,7 @@ pub(crate) fn kind_name(kind: RecordKind) -> &'static str {
         RecordKind::SecurityEvent => "security-event",
         RecordKind::Escalated => "escalated",
         RecordKind::RunDenied => "run-denied",
+        RecordKind::Administered => "administered",
         RecordKind::SubjectErased => "subject-erased",
         RecordKind::SubjectHeld => "subject-held",
         RecordKind::SubjectReleased => "subject-released",

@@ -75,14 +75,22 @@ impl CedarEngine {
         Arc::clone(&before.policies)
     }
 
-    /// Stops something at its next call.
+    /// Checks that a scope names something that can be frozen.
     ///
     /// # Errors
     /// When the operations of the policies in force have no such capability: a slip would stop nothing.
-    pub fn freeze(&self, freeze: Freeze) -> Result<(), FreezeProblem> {
+    pub fn knows(&self, scope: &FreezeScope) -> Result<(), FreezeProblem> {
         let policies = self.policies();
         let operations = policies.operations.values().filter_map(|action| action.operation.as_deref());
-        freeze::check(&freeze.scope, operations, &policies.capabilities)?;
+        freeze::check(scope, operations, &policies.capabilities)
+    }
+
+    /// Stops something at its next call.
+    ///
+    /// # Errors
+    /// As [`CedarEngine::knows`].
+    pub fn freeze(&self, freeze: Freeze) -> Result<(), FreezeProblem> {
+        self.knows(&freeze.scope)?;
         self.change(|state| {
             let mut freezes = (*state.freezes).clone();
             freezes.add(freeze);

@@ -176,6 +176,7 @@ pub(crate) fn act_context(act: &Act) -> Vec<Pair> {
         | Act::EraseSubject(_)
         | Act::HoldSubject(_)
         | Act::RotateKey => Vec::new(),
+        Act::AddRequester(id) | Act::RemoveRequester(id) => vec![text("name", id)],
     }
 }
 
@@ -183,7 +184,9 @@ pub(crate) fn act_context(act: &Act) -> Vec<Pair> {
 pub(crate) fn act_resource(types: &Types, act: &Act) -> Made<Entity> {
     match act {
         Act::InstallAgent(facts) | Act::ActivateAgent(facts) | Act::AcceptWider(facts) => agent(types, facts),
-        Act::InstallPolicy | Act::Freeze(_) | Act::Lift(_) | Act::RotateKey => Ok(host(types)),
+        Act::InstallPolicy | Act::Freeze(_) | Act::Lift(_) | Act::RotateKey | Act::AddRequester(_) | Act::RemoveRequester(_) => {
+            Ok(host(types))
+        }
         Act::Approve(waiting) => subject(types, name_of(waiting.subject.as_ref()), &waiting.tenant),
         Act::EraseSubject(of) | Act::HoldSubject(of) => subject(types, of.id.as_str(), &of.tenant),
     }

@@ -24,6 +24,8 @@ pub(crate) const ACTS: &[(&str, ResourceKind)] = &[
     ("ledger.erase", ResourceKind::Subject),
     ("ledger.hold", ResourceKind::Subject),
     ("ledger.rotate-key", ResourceKind::Host),
+    ("requesters.add", ResourceKind::Host),
+    ("requesters.remove", ResourceKind::Host),
 ];
 
 /// Type of a resource.

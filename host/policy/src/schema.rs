@@ -74,6 +74,7 @@ fn write_acts(out: &mut String) {
     for (act, resource) in ACTS {
         let context = match *act {
             "freeze" | "lift" => r#"{ "kind": String, "name": String }"#,
+            "requesters.add" | "requesters.remove" => r#"{ "name": String }"#,
             "approve" => r#"{ "workflow": String, "run": String, "step": String, "opened-by": String }"#,
             _ => "{}",
         };

@@ -33,6 +33,9 @@ const DENIED_ARGS_KEPT: u64 = 4 * 1024;
 /// Denials of one task whose arguments are kept; of further ones only the envelope is.
 const DENIALS_WITH_ARGS: u32 = 100;
 
+/// Reason of the security event of a call whose answer is not delivered, because it would not be permitted any more.
+const WITHDRAWN: &str = "withdrawn-in-flight";
+
 /// What stands behind an imported function.
 pub(crate) enum Target {
     /// A capability.
@@ -455,7 +458,7 @@ fn conclude(
                     fields.outcome = Some(CallOutcome::Denied);
                 }
                 host.denied_calls = host.denied_calls.saturating_add(1);
-                host.record(RecordKind::SecurityEvent, Fields { reason: Some("withdrawn-in-flight".into()), ..fields.clone() }, None)?;
+                host.record(RecordKind::SecurityEvent, Fields { reason: Some(WITHDRAWN.into()), ..fields.clone() }, None)?;
                 host.record(RecordKind::CallOutcome, fields, Some(payload))?;
                 return Ok(Err(CallError::new(GuestError::Revoked, denial.detail)));
             }
@@ -471,7 +474,17 @@ fn conclude(
             fields.reason = Some(error.guest.case().into());
             payload.push(("error", json!(error).into()));
             give_back(host, passage, &error.guest);
-            Err(error)
+            match withdrawn {
+                // An error tells something too: that there is such a thing, say.
+                Err(denial) => {
+                    fields.decision = Some(Verdict::Forbid);
+                    fields.rule = Some(Arc::clone(&denial.rule));
+                    host.denied_calls = host.denied_calls.saturating_add(1);
+                    host.record(RecordKind::SecurityEvent, Fields { reason: Some(WITHDRAWN.into()), ..fields.clone() }, None)?;
+                    Err(CallError::new(GuestError::Revoked, denial.detail))
+                }
+                Ok(()) => Err(error),
+            }
         }
     };
     host.record(RecordKind::CallOutcome, fields, (!payload.is_empty()).then_some(payload))?;

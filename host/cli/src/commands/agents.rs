@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bailiwick_core::act::Act;
+use bailiwick_core::policy::Requester;
 use bailiwick_core::runner::{AgentInfo, AgentRunner as _};
 use bailiwick_runtime::InstallOptions;
 use serde_json::json;
 
-use crate::args::{ActivateArgs, InspectArgs, InstallArgs, Place};
+use crate::args::{ActivateArgs, ClaimArgs, InspectArgs, InstallArgs, Place};
 use crate::display::{self, Notes, Table};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
@@ -135,12 +137,16 @@ fn fields(schema: &serde_json::Value) -> String {
 /// Installs a component file.
 pub fn install(args: &InstallArgs) -> Result<Exit> {
     let component = read_component(&args.file)?;
-    let (info, is_active) = with_host(&args.place, async |host| {
+    let (info, is_active) = with_host(&args.place, &args.claim, async |host, who| {
         let registry = host.sandbox.registry();
         let what = text::path(&args.file);
         let info = registry.inspect(&what, &component.bytes).await.map_err(wire::registry_fault)?;
         // The first version of an agent replaces nothing, so nobody's authority is passed over.
         let activate = host.sandbox.agent(&info.name).is_none();
+        host.administer(who, Act::InstallAgent(wire::facts_of(&info)), &info).await?;
+        if activate {
+            host.administer(who, Act::ActivateAgent(wire::facts_of(&info)), &info).await?;
+        }
         let options = InstallOptions { replace: false, activate, accept_wider: false };
         let info = registry.install(&what, &component.bytes, options).await.map_err(wire::registry_fault)?;
         let is_active = host.sandbox.agent(&info.name).is_some_and(|active| active.component == info.component);
@@ -167,8 +173,14 @@ pub fn activate(args: &ActivateArgs) -> Result<Exit> {
         let diagnosis = Diagnosis::new(format!("`{}` names no version", args.version));
         return Err(Fault::bad_input(diagnosis.with_help("write `NAME@VERSION`; `bailiwick agents list` lists them".to_owned())));
     };
-    let info = with_host(&args.place, async |host| {
-        host.sandbox.registry().activate(&name.into(), version, args.accept_wider).await.map_err(wire::registry_fault)
+    let info = with_host(&args.place, &args.claim, async |host, who| {
+        let registry = host.sandbox.registry();
+        let info = registry.info(&name.into(), Some(version)).await.map_err(wire::registry_fault)?;
+        if args.accept_wider {
+            host.administer(who, Act::AcceptWider(wire::facts_of(&info)), &info).await?;
+        }
+        host.administer(who, Act::ActivateAgent(wire::facts_of(&info)), &info).await?;
+        registry.activate(&name.into(), version, args.accept_wider).await.map_err(wire::registry_fault)
     })?;
     if args.place.json {
         display::print_json(&json!({ "exit": Exit::Done.name(), "name": info.name, "version": info.version, "component": info.component }));
@@ -179,12 +191,13 @@ pub fn activate(args: &ActivateArgs) -> Result<Exit> {
 }
 
 /// Opens the project's host, does something, and sees to it that its records are on disk.
-fn with_host<T>(place: &Place, work: impl AsyncFnOnce(&Host) -> Result<T>) -> Result<T> {
+fn with_host<T>(place: &Place, claim: &ClaimArgs, work: impl AsyncFnOnce(&Host, &Requester) -> Result<T>) -> Result<T> {
     let project = Project::load(&place.project, place.state.as_deref())?;
+    let who = super::operator(&project, &project.state, claim)?;
     wire::io_runtime()?.block_on(async {
-        let parts = HostParts { project: &project, state: &project.state, registry: None, anchors: Vec::new() };
+        let parts = HostParts { project: &project, state: &project.state, registry: None, is_rehearsal: false, anchors: Vec::new() };
         let host = Host::open(parts, &Notes::new(false)).await?;
-        let done = work(&host).await;
+        let done = work(&host, &who).await;
         host.close().await?;
         done
     })

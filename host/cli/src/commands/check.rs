@@ -57,7 +57,7 @@ fn state_problems(state: &Path) -> Vec<Diagnosis> {
 
 async fn check_parts(project: &Project, scratch: &Path, found: &mut Vec<Diagnosis>) -> Result<Option<String>> {
     let notes = Notes::new(false);
-    let host = Host::open(HostParts { project, state: scratch, registry: None, anchors: Vec::new() }, &notes).await?;
+    let host = Host::open(HostParts { project, state: scratch, registry: None, is_rehearsal: true, anchors: Vec::new() }, &notes).await?;
     let built = built(project, found)?;
     let installed = install(&host, project, &built, &notes, found).await;
     let runner = host.runner(project);

@@ -3,9 +3,12 @@
 mod agents;
 mod build;
 mod check;
+mod freeze;
 mod ledger;
 mod new;
+mod policy;
 mod proof;
+mod requesters;
 mod run;
 mod try_agent;
 
@@ -15,11 +18,14 @@ use bailiwick_core::ids::RunId;
 use bailiwick_core::policy::Requester;
 use serde_json::Value;
 
-use crate::args::{Agents, Command, Key, Ledger, New, Place};
+use crate::args::{Agents, ClaimArgs, Command, Freeze, Key, Ledger, New, Place, Policy, RequestersCommand};
+use crate::control::{self, Order};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
-use crate::project::{Project, is_requester};
-use crate::text;
+use crate::governance::{Governance, now_ms};
+use crate::project::Project;
+use crate::requesters::{Claim, Requesters, local_name, shown_token};
+use crate::{text, wire};
 
 /// Does what the command line asks for.
 ///
@@ -44,6 +50,19 @@ pub fn dispatch(command: Command) -> Result<Exit> {
         Command::Ledger(Ledger::Key(Key::Show(place))) => proof::show_keys(&place),
         Command::Ledger(Ledger::Key(Key::Rotate(args))) => proof::rotate(&args),
         Command::Ledger(Ledger::Anchor(args)) => proof::anchor(&args),
+        Command::Policy(Policy::Check(args)) => policy::check(&args),
+        Command::Policy(Policy::Test(args)) => policy::test(&args),
+        Command::Policy(Policy::Install(args)) => policy::install(&args),
+        Command::Policy(Policy::Show(place)) => policy::show(&place),
+        Command::Policy(Policy::Waiting(place)) => policy::waiting(&place),
+        Command::Policy(Policy::Schema) => policy::schema(),
+        Command::Policy(Policy::Default) => policy::default(),
+        Command::Freeze(Freeze::Stop(args)) => freeze::freeze(&args),
+        Command::Freeze(Freeze::Lift(args)) => freeze::lift(&args),
+        Command::Freeze(Freeze::List(place)) => freeze::list(&place),
+        Command::Requesters(RequestersCommand::Add(args)) => requesters::add(&args),
+        Command::Requesters(RequestersCommand::Remove(args)) => requesters::remove(&args),
+        Command::Requesters(RequestersCommand::List(place)) => requesters::list(&place),
     }
 }
 
@@ -56,19 +75,62 @@ fn state_folder(place: &Place) -> Result<PathBuf> {
 }
 
 /// Finds who asks.
-fn requester(project: &Project, name: Option<&str>) -> Result<Requester> {
-    match name {
-        None => Ok(project.requester.clone()),
-        Some(name) if name == project.requester.id => Ok(project.requester.clone()),
-        // The attributes of the project's requester are facts about that one, so another has none.
-        Some(name) if is_requester(name) => {
-            Ok(Requester { id: name.to_owned(), tenant: project.tenant.clone(), attributes: Default::default() })
+fn requester(project: &Project, state: &Path, claim: &ClaimArgs) -> Result<Requester> {
+    Requesters::load(state)?.authenticate(project, claim.claim(), now_ms())
+}
+
+/// Finds who administers: as [`requester`], but the requester of a development project is one of runs and not at the keyboard.
+fn operator(project: &Project, state: &Path, claim: &ClaimArgs) -> Result<Requester> {
+    let local = local_name();
+    let name = claim.requester.as_deref().or(Some(local.as_str()));
+    let claim = match shown_token(claim.token.as_deref())? {
+        Some(_) => claim.claim(),
+        None => Claim { name, token: None },
+    };
+    Requesters::load(state)?.authenticate(project, claim, now_ms())
+}
+
+/// Takes a project's state folder, finds who asks, does something, and sees to it that its records are on disk.
+fn with_governance<T>(
+    place: &Place,
+    claim: &ClaimArgs,
+    work: impl AsyncFnOnce(&Project, &Governance, &Requester) -> Result<T>,
+) -> Result<T> {
+    let project = Project::load(&place.project, place.state.as_deref())?;
+    let who = operator(&project, &project.state, claim)?;
+    wire::io_runtime()?.block_on(async {
+        let governance = Governance::open(&project, &project.state, Vec::new()).await?;
+        let done = work(&project, &governance, &who).await;
+        governance.close().await?;
+        done
+    })
+}
+
+/// Gives an order to the host that runs on a project's state folder, or carries it out here where none does.
+fn administering(project: &Project, claim: &ClaimArgs, order: Order) -> Result<Value> {
+    let state = &project.state;
+    let token = shown_token(claim.token.as_deref())?;
+    wire::io_runtime()?.block_on(async {
+        // The host knows by itself who asks, so a name has to be the true one.
+        let is_plain = token.is_some() || claim.requester.as_deref().is_none_or(|name| name == local_name());
+        if is_plain && let Some(done) = control::ask(state, token, order.clone()).await? {
+            return Ok(done);
         }
-        Some(name) => {
-            let diagnosis = Diagnosis::new(format!("`{name}` names no requester"));
-            Err(Fault::bad_input(diagnosis.with_help("write a kind and a name, for example `channel:web-shop`".to_owned())))
-        }
+        let who = operator(project, state, claim)?;
+        let governance = Governance::open(project, state, Vec::new()).await?;
+        let done = order.carry_out(&governance, &who).await;
+        governance.close().await?;
+        done
+    })
+}
+
+/// Adds to a document how the command ended.
+fn with_exit(document: Value) -> Value {
+    let mut all = serde_json::Map::from_iter([("exit".to_owned(), Value::from(Exit::Done.name()))]);
+    if let Value::Object(fields) = document {
+        all.extend(fields);
     }
+    Value::Object(all)
 }
 
 /// Says that a signal stopped a run, and where its records are.

@@ -1,17 +1,20 @@
 //! `bailiwick ledger verify`, `export`, `erase`, `hold`, `key` and `anchor`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bailiwick_core::ids::TenantId;
+use bailiwick_core::act::{Act, DataSubject};
+use bailiwick_core::ids::{SubjectId, TenantId};
+use bailiwick_core::policy::Requester;
 use bailiwick_ledger::{BundleProblem, EraseProblem, ExportProblem, Ledger, Reader, RotateProblem, Trust, verify_against, verify_bundle};
 use serde_json::json;
 
 use super::ledger::read_fault;
-use crate::args::{AnchorArgs, ExportArgs, HoldArgs, Place, RotateArgs, SubjectArgs, VerifyArgs};
+use crate::args::{AnchorArgs, ClaimArgs, ExportArgs, HoldArgs, Place, RotateArgs, SubjectArgs, VerifyArgs};
 use crate::display;
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
-use crate::project::{Project, is_requester};
+use crate::governance::Governance;
+use crate::project::Project;
 use crate::{text, wire};
 
 /// Verifies the whole ledger, or a bundle.
@@ -52,12 +55,14 @@ pub fn export(args: &ExportArgs) -> Result<Exit> {
 
 /// Erases a data subject.
 pub fn erase(args: &SubjectArgs) -> Result<Exit> {
-    let (ledger, tenant) = open_for(args)?;
-    let erased = ledger.erase(Some(&tenant), &args.subject.as_str().into(), args.requester.as_deref());
-    ledger.close().map_err(wire::ledger_fault)?;
-    let erased = erased.map_err(|problem| match problem {
-        EraseProblem::Held { .. } => Fault::bad_input(Diagnosis::new(problem.to_string())),
-        EraseProblem::Failed(failure) => wire::ledger_fault(failure),
+    let erased = with_ledger(&args.place, &args.claim, async |project, governance, who| {
+        let (tenant, subject) = of(args, project);
+        let act = Act::EraseSubject(DataSubject { tenant: tenant.clone(), id: subject.clone() });
+        governance.administer(who, &act, "").await?;
+        governance.ledger.erase(Some(&tenant), &subject, Some(&who.id)).map_err(|problem| match problem {
+            EraseProblem::Held { .. } => Fault::bad_input(Diagnosis::new(problem.to_string())),
+            EraseProblem::Failed(failure) => wire::ledger_fault(failure),
+        })
     })?;
     if args.place.json {
         display::print_json(&json!({ "exit": Exit::Done.name(), "record": erased.record, "payloads": erased.payloads }));
@@ -70,12 +75,13 @@ pub fn erase(args: &SubjectArgs) -> Result<Exit> {
 
 /// Places or releases a hold.
 pub fn hold(args: &HoldArgs) -> Result<Exit> {
-    let (ledger, tenant) = open_for(&args.subject)?;
-    let (subject, requester) = (args.subject.subject.as_str().into(), args.subject.requester.as_deref());
-    let place = if args.release { Ledger::release } else { Ledger::hold };
-    let seq = place(&ledger, Some(&tenant), &subject, requester, &args.reason).map_err(wire::ledger_fault)?;
-    // Closing writes it.
-    ledger.close().map_err(wire::ledger_fault)?;
+    let seq = with_ledger(&args.subject.place, &args.subject.claim, async |project, governance, who| {
+        let (tenant, subject) = of(&args.subject, project);
+        let act = Act::HoldSubject(DataSubject { tenant: tenant.clone(), id: subject.clone() });
+        governance.administer(who, &act, if args.release { "release" } else { "hold" }).await?;
+        let place = if args.release { Ledger::release } else { Ledger::hold };
+        place(&governance.ledger, Some(&tenant), &subject, Some(&who.id), &args.reason).map_err(wire::ledger_fault)
+    })?;
     if args.subject.place.json {
         display::print_json(&json!({ "exit": Exit::Done.name(), "record": seq, "held": !args.release }));
     } else {
@@ -101,15 +107,15 @@ pub fn show_keys(place: &Place) -> Result<Exit> {
 
 /// Makes a new key.
 pub fn rotate(args: &RotateArgs) -> Result<Exit> {
-    check_requester(args.requester.as_deref())?;
-    let ledger = open(&args.place, Vec::new())?;
-    let rotated = ledger.rotate_key(args.requester.as_deref());
-    let key = ledger.verifier_key().to_string();
-    ledger.close().map_err(wire::ledger_fault)?;
-    let record = rotated.map_err(|problem| match problem {
-        RotateProblem::Key(problem) => wire::open_fault(problem),
-        RotateProblem::Failed(failure) => wire::ledger_fault(failure),
-        RotateProblem::Origin { .. } => Fault::internal(problem.to_string()),
+    let (record, key) = with_ledger(&args.place, &args.claim, async |_, governance, who| {
+        let ledger = &governance.ledger;
+        governance.administer(who, &Act::RotateKey, &ledger.verifier_key().to_string()).await?;
+        let record = ledger.rotate_key(Some(&who.id)).map_err(|problem| match problem {
+            RotateProblem::Key(problem) => wire::open_fault(problem),
+            RotateProblem::Failed(failure) => wire::ledger_fault(failure),
+            RotateProblem::Origin { .. } => Fault::internal(problem.to_string()),
+        })?;
+        Ok((record, ledger.verifier_key().to_string()))
     })?;
     if args.place.json {
         display::print_json(&json!({ "exit": Exit::Done.name(), "record": record, "key": key }));
@@ -145,30 +151,26 @@ pub fn anchor(args: &AnchorArgs) -> Result<Exit> {
 /// Opens the ledger of a state folder that has one: these commands begin none.
 fn open(place: &Place, anchors: Vec<PathBuf>) -> Result<Ledger> {
     let state = super::state_folder(place)?;
-    match Reader::open(&state) {
-        Ok(_) | Err(bailiwick_ledger::OpenProblem::Older { .. }) => {}
-        Err(problem) => return Err(wire::open_fault(problem)),
-    }
+    has_ledger(&state)?;
     Ledger::open(&state, wire::ledger_options(anchors)).map_err(wire::open_fault)
 }
 
-fn open_for(args: &SubjectArgs) -> Result<(Ledger, TenantId)> {
-    check_requester(args.requester.as_deref())?;
-    let tenant = match &args.tenant {
-        Some(tenant) => tenant.as_str().into(),
-        None => Project::load(&args.place.project, None)?.tenant,
-    };
-    Ok((open(&args.place, Vec::new())?, tenant))
+fn has_ledger(state: &Path) -> Result<()> {
+    match Reader::open(state) {
+        Ok(_) | Err(bailiwick_ledger::OpenProblem::Older { .. }) => Ok(()),
+        Err(problem) => Err(wire::open_fault(problem)),
+    }
 }
 
-fn check_requester(requester: Option<&str>) -> Result<()> {
-    match requester {
-        Some(requester) if !is_requester(requester) => {
-            let diagnosis = Diagnosis::new(format!("`{requester}` names no requester"));
-            Err(Fault::bad_input(diagnosis.with_help("write a kind and a name, for example `local:anna`".to_owned())))
-        }
-        _ => Ok(()),
-    }
+/// Does something that the policies decide on, in a state folder that has a ledger.
+fn with_ledger<T>(place: &Place, claim: &ClaimArgs, work: impl AsyncFnOnce(&Project, &Governance, &Requester) -> Result<T>) -> Result<T> {
+    has_ledger(&super::state_folder(place)?)?;
+    super::with_governance(place, claim, work)
+}
+
+/// Whose data a command is about.
+fn of(args: &SubjectArgs, project: &Project) -> (TenantId, SubjectId) {
+    (args.tenant.as_deref().map_or_else(|| project.tenant.clone(), Into::into), args.subject.as_str().into())
 }
 
 fn bundle_fault(problem: BundleProblem) -> Fault {

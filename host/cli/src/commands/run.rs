@@ -20,20 +20,24 @@ use crate::fault::{Diagnosis, Fault, Result, Source};
 use crate::project::{Project, read_named};
 use crate::stop::Stop;
 use crate::wire::{self, Host, HostParts};
-use crate::{text, workflow};
+use crate::{control, text, workflow};
 
 /// Runs a project's workflow.
 pub fn run(args: &RunArgs) -> Result<Exit> {
     let project = Project::load(&args.project, args.state.as_deref())?;
     let source = input(args, &project)?;
     let input = super::parse_json(&source)?;
-    let requester = super::requester(&project, args.requester.as_deref())?;
+    let requester = super::requester(&project, &project.state, &args.claim)?;
     let notes = Notes::new(args.quiet);
     let stop = Stop::listen(&notes)?;
     let built = if project.development { wire::build_sources(&project, &notes)? } else { Default::default() };
     let report = wire::io_runtime()?.block_on(async {
-        let host = Host::open(HostParts { project: &project, state: &project.state, registry: None, anchors: args.anchor.clone() }, &notes)
-            .await?;
+        let host = Host::open(
+            HostParts { project: &project, state: &project.state, registry: None, is_rehearsal: false, anchors: args.anchor.clone() },
+            &notes,
+        )
+        .await?;
+        let listening = control::listen(Arc::clone(&host.governance), &project.state)?;
         let done = async {
             host.install(&project, &built, &notes).await?;
             let runner = host.runner(&project);
@@ -43,6 +47,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
             execute(&host, &project, workflow, input, requester, Person { notes: &notes, stop: &stop }).await
         }
         .await;
+        drop(listening);
         host.close().await?;
         done
     })?;
@@ -77,8 +82,12 @@ async fn execute(
     requester: Requester,
     person: Person<'_>,
 ) -> Result<RunReport> {
-    let orchestrator =
-        Orchestrator::new(host.runner(project), host.recorder(), Arc::clone(&host.policy) as Arc<dyn PolicyEngine>, Options::default());
+    let orchestrator = Orchestrator::new(
+        host.runner(project),
+        host.recorder(),
+        Arc::clone(&host.governance.policy) as Arc<dyn PolicyEngine>,
+        Options::default(),
+    );
     let watch = Watch::start(person.notes, &workflow);
     host.sandbox.watch(watch.messages());
     let request =

@@ -39,7 +39,7 @@ pub fn try_agent(args: &TryArgs) -> Result<Exit> {
         Project::none(scratch.path()).map_err(|error| Fault::internal(format!("no folder for a while can be used: {error}")))?
     };
     let input = Arc::new(super::parse_json(&read_named(&args.input)?)?);
-    let requester = super::requester(&project, args.requester.as_deref())?;
+    let requester = super::requester(&project, &project.state, &args.claim)?;
     let catalog = bailiwick_wit::builtin_catalog().map_err(|problem| Fault::internal(problem.to_string()))?;
     let grants = read_grants(&args.may, &catalog)?;
     let subject = args.subject.as_deref().map(Into::into);
@@ -105,7 +105,9 @@ async fn execute(
     let path = Path::new(&args.agent);
     if let Some(agent) = project.agent(&args.agent) {
         let built = build_one(project, agent, &notes)?;
-        let host = Host::open(HostParts { project, state: &project.state, registry: None, anchors: Vec::new() }, &notes).await?;
+        let host =
+            Host::open(HostParts { project, state: &project.state, registry: None, is_rehearsal: false, anchors: Vec::new() }, &notes)
+                .await?;
         host.install_named(project, agent, &built, &notes).await?;
         let report = until_stopped(host.runner(project).run(task(agent.name.clone(), agent.limits))).await;
         host.close().await?;
@@ -119,7 +121,7 @@ async fn execute(
     let component = read_component(path)?;
     // A file is tried and not installed: it gets a registry that is thrown away.
     let registry = Some(scratch.path().join("registry"));
-    let host = Host::open(HostParts { project, state: &project.state, registry, anchors: Vec::new() }, &notes).await?;
+    let host = Host::open(HostParts { project, state: &project.state, registry, is_rehearsal: false, anchors: Vec::new() }, &notes).await?;
     let options = InstallOptions { activate: true, ..InstallOptions::default() };
     let info = host.sandbox.registry().install(&text::path(path), &component.bytes, options).await.map_err(wire::registry_fault)?;
     let report = until_stopped(host.sandbox.run(task(info.name.clone(), project.limits))).await;

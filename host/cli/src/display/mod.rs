@@ -50,6 +50,11 @@ pub fn diagnoses(diagnoses: &[Diagnosis]) {
     }
 }
 
+/// Says something that belongs to the answer and is not part of it, on standard error.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// Prints one JSON document. JSON text has no raw control characters, so it needs no cleaning.
 pub fn print_json<T: Serialize>(document: &T) {
     let text = serde_json::to_string_pretty(document)

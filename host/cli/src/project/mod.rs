@@ -10,5 +10,5 @@ mod tests;
 mod validated;
 
 pub use limits::narrower;
-pub use resolved::{Component, Origin, PROJECT_FILE, Project, ProjectAgent, read_named};
+pub use resolved::{Component, Origin, PROJECT_FILE, Project, ProjectAgent, read_bounded, read_named};
 pub use validated::is_requester;

@@ -84,7 +84,7 @@ pub struct StateTable {
     pub folder: Option<Spanned<String>>,
 }
 
-/// Who runs are started for.
+/// Who runs of a development project are started for, on this file's word alone. Elsewhere whoever asks shows who he is, by his account or a token.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RequesterTable {

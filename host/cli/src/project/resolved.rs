@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::{AgentName, Digest, TenantId};
 use bailiwick_core::limits::Limits;
-use bailiwick_core::policy::Requester;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
@@ -99,8 +98,8 @@ pub struct Project {
     pub limits: Limits,
     /// The state folder.
     pub state: PathBuf,
-    /// Who runs are started for without `--as`.
-    pub requester: Requester,
+    /// Who runs of a development project are started for without `--as`, with attributes.
+    pub requester: Option<(String, BTreeMap<String, String>)>,
     /// Digests of the project's own files, by their names.
     pub digests: BTreeMap<String, Digest>,
 }
@@ -142,7 +141,7 @@ impl Project {
             agents: Vec::new(),
             limits: Limits::default(),
             state: folder.join("state"),
-            requester: Requester { id: local_requester(), tenant: tenant.clone(), attributes: BTreeMap::new() },
+            requester: None,
             tenant,
             digests: BTreeMap::new(),
         })
@@ -154,6 +153,24 @@ impl Project {
     /// When it cannot be read, is too large or is no UTF-8; the diagnosis names the file.
     pub fn read(&self, path: &Path) -> std::result::Result<Source, Diagnosis> {
         read_text(&self.dir, &self.root, path)
+    }
+
+    /// Reads the files of cases beside the policies, in order of their names.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn policy_cases(&self) -> Result<Vec<Source>> {
+        if !self.dir.is_dir(POLICY_FOLDER) {
+            return Ok(Vec::new());
+        }
+        let entries =
+            self.dir.read_dir(POLICY_FOLDER).and_then(|entries| entries.take(2 * POLICIES_MOST).collect::<std::io::Result<Vec<_>>>());
+        let entries =
+            entries.map_err(|error| Fault::bad_input(Diagnosis::new(format!("the folder `{POLICY_FOLDER}` cannot be read: {error}"))))?;
+        let mut files: Vec<PathBuf> = entries.iter().map(|entry| Path::new(POLICY_FOLDER).join(entry.file_name())).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+        files.sort();
+        files.iter().map(|file| self.read(file).map_err(Fault::bad_input)).collect()
     }
 
     /// Finds an agent by its name.
@@ -240,8 +257,6 @@ impl Resolve {
         let name = valid
             .name
             .unwrap_or_else(|| self.root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned()));
-        let requester =
-            Requester { id: valid.requester.unwrap_or_else(local_requester), tenant: valid.tenant.clone(), attributes: valid.attributes };
         if !self.wrong.is_empty() {
             return Err(self.wrong);
         }
@@ -258,7 +273,7 @@ impl Resolve {
             agents,
             limits: valid.limits,
             state,
-            requester,
+            requester: valid.requester,
             digests,
         })
     }
@@ -396,11 +411,4 @@ impl Resolve {
         }
         self.root.join(&state.value)
     }
-}
-
-/// The user at the keyboard. The name is what the environment says: a local run is as trusted as its user.
-fn local_requester() -> String {
-    let name = ["USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok());
-    let name: String = name.unwrap_or_default().chars().filter(char::is_ascii_graphic).take(64).collect();
-    if name.is_empty() { format!("local:uid-{}", rustix::process::getuid().as_raw()) } else { format!("local:{name}") }
 }

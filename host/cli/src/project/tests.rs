@@ -41,8 +41,8 @@ fn everything_can_be_said() {
     assert_eq!(project.limits.memory.to_string(), "32MiB");
     assert_eq!(project.agents[0].limits.memory.to_string(), "16MiB");
     assert_eq!(project.agents[0].limits.deadline, project.limits.deadline);
-    assert_eq!(project.requester.as_deref(), Some("channel:web"));
-    assert_eq!(project.attributes.get("kind").map(String::as_str), Some("x"));
+    let (id, attributes) = project.requester.unwrap();
+    assert_eq!((id.as_str(), attributes.get("kind").map(String::as_str)), ("channel:web", Some("x")));
 }
 
 #[test]
@@ -56,7 +56,8 @@ fn mistakes_have_a_place_and_a_next_step() {
     insta::assert_snapshot!("no_unit", refused(&format!("{AGENT}[limits]\nmemory = \"lots\"\n")));
     insta::assert_snapshot!("twice", refused("[agents]\na = { source = \"a\" }\na = { source = \"b\" }\n"));
     insta::assert_snapshot!("bad_names", refused("[project]\nname = \"My Project\"\ntenant = \"T\"\n[agents]\nBad = { source = \"a\" }\n"));
-    insta::assert_snapshot!("bad_requester", refused(&format!("{AGENT}[requester]\nid = \"anna\"\n")));
+    insta::assert_snapshot!("bad_requester", refused(&format!("[project]\ndevelopment = true\n{AGENT}[requester]\nid = \"anna\"\n")));
+    insta::assert_snapshot!("requester_of_no_development_project", refused(&format!("{AGENT}[requester]\nid = \"channel:web\"\n")));
 }
 
 #[test]

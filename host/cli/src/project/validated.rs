@@ -8,8 +8,9 @@ use bailiwick_core::ids::{AgentName, Digest, TenantId};
 use bailiwick_core::limits::Limits;
 use toml::Spanned;
 
-use super::parsed::{AgentTable, Connectors, ProjectFile};
+use super::parsed::{AgentTable, Connectors, ProjectFile, RequesterTable};
 use crate::fault::{Diagnosis, Source};
+use crate::requesters::local_name;
 
 /// A value and where it stands; no place for a default.
 #[derive(Debug, Clone)]
@@ -43,8 +44,8 @@ pub struct ValidProject {
     pub agents: Vec<ValidAgent>,
     pub limits: Limits,
     pub state: Placed<PathBuf>,
-    pub requester: Option<String>,
-    pub attributes: BTreeMap<String, String>,
+    /// Name and attributes.
+    pub requester: Option<(String, BTreeMap<String, String>)>,
 }
 
 /// Most agents of a project.
@@ -67,7 +68,7 @@ impl ValidProject {
         let input = check.inside("input", table.input.as_ref());
         let connectors = check.connectors(table.connectors.as_ref());
         let state = check.inside("folder", file.state.folder.as_ref());
-        let requester = file.requester.as_ref().and_then(|table| table.id.as_ref()).and_then(|id| check.requester(id));
+        let requester = file.requester.as_ref().and_then(|table| check.stand_in(table, file.project.development));
         let agents = check.agents(&file.agents, limits);
         if !check.wrong.is_empty() {
             return Err(check.wrong);
@@ -83,7 +84,6 @@ impl ValidProject {
             limits,
             state: state.unwrap_or_else(|| Placed { value: ".bailiwick".into(), span: None }),
             requester,
-            attributes: file.requester.as_ref().map(|table| table.attributes.clone()).unwrap_or_default(),
         })
     }
 }
@@ -128,11 +128,27 @@ impl Check<'_> {
         )
     }
 
-    fn requester(&mut self, id: &Spanned<String>) -> Option<String> {
-        if is_requester(id.get_ref()) {
-            return Some(id.get_ref().clone());
+    fn stand_in(&mut self, table: &RequesterTable, development: bool) -> Option<(String, BTreeMap<String, String>)> {
+        if !development {
+            let diagnosis = Diagnosis::new("a project cannot name its requester: whoever asks shows who he is");
+            let help =
+                "say `development = true` in `[project]`, or leave `[requester]` out and give out a token: `bailiwick requesters add NAME`";
+            let diagnosis = diagnosis.with_help(help.to_owned());
+            self.wrong.push(match &table.id {
+                Some(id) => diagnosis.at(self.source, id.span()),
+                None => diagnosis.in_file(self.source),
+            });
+            return None;
         }
-        self.refuse(id.span(), format!("`{}` names no requester", id.get_ref()), "write a kind and a name, for example `channel:web-shop`")
+        let id = match &table.id {
+            None => local_name(),
+            Some(id) if is_requester(id.get_ref()) => id.get_ref().clone(),
+            Some(id) => {
+                let message = format!("`{}` names no requester", id.get_ref());
+                return self.refuse(id.span(), message, "write a kind and a name, for example `channel:web-shop`");
+            }
+        };
+        Some((id, table.attributes.clone()))
     }
 
     /// A path that must stay in the project.

@@ -217,6 +217,8 @@ fn every_act_is_known_to_the_schema_and_the_default_permits_it_at_the_command_li
         Act::EraseSubject(subject.clone()),
         Act::HoldSubject(subject),
         Act::RotateKey,
+        Act::AddRequester("channel:web-shop".into()),
+        Act::RemoveRequester("channel:web-shop".into()),
     ] {
         let by = |id: &str| matches!(engine.administer(&requester(id, &[]), &act), ActDecision::Decided(Decision::Permit(_)));
         assert!(by("local:anna"), "{act:?}");
