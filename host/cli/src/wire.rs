@@ -16,7 +16,7 @@ use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContex
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, TaskOutcome, TaskReport, TaskSpec, Usage};
 use bailiwick_ledger::{Anchors, LedgerOptions, OpenProblem};
 use bailiwick_runtime::{
-    CompileCommand, CompileProblem, EngineSettings, InstallOptions, InstallProblem, RegistryProblem, Routes, Sandbox, SandboxParts,
+    CompileCommand, CompileProblem, EngineSettings, InstallOptions, InstallProblem, Member, RegistryProblem, Routes, Sandbox, SandboxParts,
 };
 use serde_json::json;
 
@@ -25,7 +25,7 @@ use crate::display::Notes;
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
 use crate::governance::Governance;
-use crate::project::{Component, Origin, Project, ProjectAgent, narrower};
+use crate::project::{Component, Origin, Project, ProjectAgent};
 use crate::text;
 
 /// The one argument with which this program is the child that compiles components.
@@ -86,7 +86,7 @@ impl Served {
 
     /// Says why an operation has no connector; `None` where it has one.
     pub fn why_unserved(&self, operation: &Operation) -> Option<Diagnosis> {
-        if self.routes.contains_key(&operation.id) {
+        if self.routes.contains_key(&operation.id) || bailiwick_runtime::is_delegation(operation) {
             return None;
         }
         let reasons: Vec<String> = self
@@ -279,6 +279,8 @@ impl Host {
 
     /// Gives the host as the orchestrator sees it: the project's agents and no others, each within its own limits.
     pub fn runner(&self, project: &Project) -> Arc<dyn AgentRunner> {
+        let member = |agent: &ProjectAgent| (agent.name.clone(), Member { tier: agent.tier, limits: agent.limits });
+        self.sandbox.set_roster(project.agents.iter().map(member).collect());
         let limits = project.agents.iter().map(|agent| (agent.name.clone(), agent.limits)).collect();
         Arc::new(ProjectRunner { sandbox: Arc::clone(&self.sandbox), limits })
     }
@@ -405,7 +407,7 @@ impl AgentRunner for ProjectRunner {
             let reason = EndReason::NoAgent(format!("the project has no agent `{}`", task.agent));
             return Box::pin(async { not_run(reason) });
         };
-        task.limits = narrower(task.limits, *limits);
+        task.limits = task.limits.within(*limits);
         self.sandbox.run(task)
     }
 }

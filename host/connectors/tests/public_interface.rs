@@ -45,7 +45,8 @@ async fn every_operation_of_every_package_is_served_by_exactly_one_connector_of_
     let connectors = load(state.path(), &catalog);
     let names: Vec<&str> = connectors.iter().map(|connector| connector.name()).collect();
     assert_eq!(names, ["mail", "rules", "shipping", "shop"]);
-    for operation in catalog.iter() {
+    // Delegation reaches nothing outside: the host serves it.
+    for operation in catalog.iter().filter(|operation| operation.id.interface.package != "bailiwick:delegate") {
         let serving: Vec<&str> = connectors.iter().filter(|c| c.check(operation).is_ok()).map(|c| c.name()).collect();
         assert_eq!(serving.len(), 1, "{}: {serving:?}", operation.short);
     }

@@ -213,6 +213,11 @@ impl Grant {
         &self.scope
     }
 
+    /// Gives when it ends, in milliseconds since 1970-01-01T00:00:00Z.
+    pub fn expires_ms(&self) -> u64 {
+        self.expires_ms
+    }
+
     /// Gives the policy version that permitted it.
     pub fn policy_version(&self) -> &PolicyVersion {
         self.permit.policy_version()

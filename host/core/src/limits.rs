@@ -106,6 +106,23 @@ pub struct Limits {
     pub host_buffer: ByteCount,
 }
 
+impl Limits {
+    /// Gives the smaller of each.
+    #[must_use]
+    pub fn within(self, other: Self) -> Self {
+        Self {
+            fuel: self.fuel.min(other.fuel),
+            memory: self.memory.min(other.memory),
+            table_elements: self.table_elements.min(other.table_elements),
+            deadline: self.deadline.min(other.deadline),
+            host_calls: self.host_calls.min(other.host_calls),
+            output: self.output.min(other.output),
+            log: self.log.min(other.log),
+            host_buffer: self.host_buffer.min(other.host_buffer),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

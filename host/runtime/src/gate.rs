@@ -6,13 +6,14 @@
 //! host itself and recorded in the task's transcript.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bailiwick_core::budget::Reserved;
 use bailiwick_core::canonical;
 use bailiwick_core::capability::{Dedupe, Effect, Operation};
 use bailiwick_core::connector::{Artifact, Connector, ConnectorAnswer, ConnectorCall};
-use bailiwick_core::error::{CallError, GuestError};
+use bailiwick_core::error::{BudgetKind, CallError, GuestError};
 use bailiwick_core::grant::Refusal;
 use bailiwick_core::ids::{IdempotencyKey, Seq};
 use bailiwick_core::limits::LimitKind;
@@ -24,9 +25,8 @@ use serde_json::{Map, Value, json};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Val;
 
-use crate::ambient;
-use crate::host::{Ended, Host, InFlight, micros};
-use crate::json;
+use crate::host::{Ended, HeldGrant, Host, InFlight, micros};
+use crate::{ambient, delegate, json};
 
 /// Most bytes of a denied call's arguments that are kept. What a guest is denied must not fill the disk.
 const DENIED_ARGS_KEPT: u64 = 4 * 1024;
@@ -98,8 +98,8 @@ struct Passage<'a> {
     grant: usize,
     /// Set where a repeat of the effect is recognised.
     effect: Option<u32>,
-    /// What the call took of its grant's budget; taken out when it is given back.
-    reserved: Option<Reserved>,
+    /// What the call took of its grant's budget, and of those that the grant was made from; taken out when it is given back.
+    reserved: Option<Taken>,
     started: Instant,
 }
 
@@ -123,7 +123,19 @@ async fn call(
     }
     let ordinal = next_ordinal(host, capability.slot);
     let started = Instant::now();
-    let mut passage = match check(host, capability, &args) {
+    let mut plan = None;
+    let checked = check(host, capability, &args).and_then(|grant| {
+        if delegate::is_delegation(&capability.operation) {
+            plan = delegate::plan(host, &capability.operation, &args, ordinal).map_err(|refused| Denial {
+                rule: refused.rule.into(),
+                detail: refused.detail,
+                is_security_event: true,
+                grant: Some(grant),
+            })?;
+        }
+        Ok(grant)
+    });
+    let mut passage = match checked {
         Ok(grant) => {
             let operation = &capability.operation;
             let once = operation.spec.effect != Effect::Read && operation.spec.dedupe != Some(Dedupe::None);
@@ -136,7 +148,12 @@ async fn call(
         return Ok(Err(error));
     }
     let intent = record_intent(host, &passage, fuel).await?;
-    let answer = act(host, &passage, intent).await;
+    let answer = if delegate::is_delegation(&capability.operation) {
+        delegate::act(store, &capability.operation.id.function, &passage.args, plan).await
+    } else {
+        act(host, &passage, intent).await
+    };
+    let host = store.data_mut();
     let reply = conclude(host, &mut passage, intent, answer)?;
     Ok(match reply {
         Ok(admitted) => {
@@ -231,20 +248,23 @@ fn check(host: &mut Host, capability: &Capability, args: &Value) -> Result<usize
     })
 }
 
-/// Asks the policy where it, or a freeze, changed since the grant was issued, or where a rule reads something of the call.
+/// Asks the policy where it, or a freeze, changed since the grant was issued, or where a rule reads something of the call. A call of a delegated task is
+/// asked for each task above it too, as if that one made it: what it may not do itself, it cannot have done.
 fn check_policy(host: &mut Host, operation: &Operation, index: usize, args: &Value) -> Result<(), Denial> {
     let (Some(scope), Some(held)) = (&host.scope, host.grants.get_mut(index)) else { return Ok(()) };
-    let facts = CallFacts { args, labels: &scope.labels, calls: held.used.calls(), bytes_out: held.used.bytes_out() };
-    match scope.policy.at_call(&scope.policy_context, operation, &held.grant, &facts) {
-        None => Ok(()),
-        Some(Decision::Permit(permit)) => {
-            Arc::make_mut(&mut held.grant).renew(permit);
-            Ok(())
-        }
-        Some(Decision::Forbid { rules, reason, .. }) => {
-            Err(Denial { rule: rules.join(", ").into(), detail: reason, is_security_event: true, grant: Some(index) })
+    let own = (&mut held.grant, &held.used, &scope.policy_context);
+    let above = held.above.iter_mut().map(|above| (&mut above.grant, &above.used, &above.context));
+    for (grant, used, context) in std::iter::once(own).chain(above) {
+        let facts = CallFacts { args, labels: &scope.labels, calls: used.calls(), bytes_out: used.bytes_out() };
+        match scope.policy.at_call(context, operation, grant, &facts) {
+            None => {}
+            Some(Decision::Permit(permit)) => Arc::make_mut(grant).renew(permit),
+            Some(Decision::Forbid { rules, reason, .. }) => {
+                return Err(Denial { rule: rules.join(", ").into(), detail: reason, is_security_event: true, grant: Some(index) });
+            }
         }
     }
+    Ok(())
 }
 
 /// Records a denial; the guest learns only a reference.
@@ -295,12 +315,44 @@ fn deny(
     Ok(error)
 }
 
+/// What a call took of the budgets of its grant, and of those that the grant was made from.
+struct Taken {
+    own: Reserved,
+    above: Vec<Reserved>,
+}
+
+impl Taken {
+    /// Gives it back.
+    fn release(self, held: &HeldGrant) {
+        held.used.release(self.own);
+        held.above.iter().zip(self.above).for_each(|(above, reserved)| above.used.release(reserved));
+    }
+}
+
+/// Takes a call out of the budgets of a grant and of those that it was made from: all of them, or none.
+fn take(held: &HeldGrant, bytes: u64, effect: Option<u32>) -> Result<Taken, BudgetKind> {
+    let own = held.used.reserve(&held.grant.scope().budgets, bytes, effect)?;
+    let mut taken = Taken { own, above: Vec::new() };
+    for above in &held.above {
+        match above.used.reserve(&above.grant.scope().budgets, bytes, effect.map(|ordinal| above.effect(ordinal))) {
+            Ok(reserved) => taken.above.push(reserved),
+            Err(kind) => {
+                taken.release(held);
+                return Err(kind);
+            }
+        }
+    }
+    Ok(taken)
+}
+
 /// Counts the call against the budgets of its grant.
 fn reserve(host: &mut Host, passage: &mut Passage<'_>, fuel: u64) -> wasmtime::Result<Option<CallError>> {
-    let Some(held) = host.grants.get_mut(passage.grant) else { return Ok(None) };
-    let kind = match held.used.reserve(&held.grant.scope().budgets, passage.args_bytes, passage.effect) {
+    let Some(held) = host.grants.get(passage.grant) else { return Ok(None) };
+    let kind = match take(held, passage.args_bytes, passage.effect) {
         Ok(reserved) => {
-            held.calls += 1;
+            for calls in std::iter::once(&held.calls).chain(held.above.iter().map(|above| &above.calls)) {
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
             passage.reserved = Some(reserved);
             return Ok(None);
         }
@@ -366,7 +418,10 @@ async fn act(host: &mut Host, passage: &Passage<'_>, intent: Seq) -> Result<Conn
     let most = host.limits.host_buffer.0;
     let max_result_bytes = match held.grant.scope().owner {
         Some(_) => most,
-        None => held.used.bytes_in_left(&held.grant.scope().budgets).min(most),
+        None => {
+            let own = held.used.bytes_in_left(&held.grant.scope().budgets);
+            held.above.iter().fold(own, |left, above| left.min(above.used.bytes_in_left(&above.grant.scope().budgets))).min(most)
+        }
     };
     let call = ConnectorCall {
         operation: Arc::clone(operation),
@@ -494,7 +549,8 @@ fn conclude(
 /// Asks the policy again where it, or a freeze, changed while the call was out.
 fn recheck(host: &mut Host, operation: &Operation, passage: &Passage<'_>) -> Result<(), Denial> {
     match (&host.scope, host.grants.get(passage.grant)) {
-        (Some(scope), Some(held)) if !scope.policy.stands(&held.grant) => {}
+        (Some(scope), Some(held))
+            if !scope.policy.stands(&held.grant) || held.above.iter().any(|above| !scope.policy.stands(&above.grant)) => {}
         _ => return Ok(()),
     }
     check_policy(host, operation, passage.grant, &passage.args)
@@ -507,9 +563,12 @@ fn admit(host: &Host, passage: &Passage<'_>, answer: ConnectorAnswer) -> Result<
         return Err(CallError::bad_upstream(format!("the answer has {bytes} bytes, {} are allowed", host.limits.host_buffer)));
     }
     if let Some(held) = host.grants.get(passage.grant) {
-        held.used.receive(&held.grant.scope().budgets, bytes).map_err(|kind| {
-            CallError::new(GuestError::Budget(kind), format!("the answer has {bytes} bytes, more than the step's budget leaves"))
-        })?;
+        let own = (&held.used, &held.grant);
+        for (used, grant) in std::iter::once(own).chain(held.above.iter().map(|above| (&above.used, &above.grant))) {
+            used.receive(&grant.scope().budgets, bytes).map_err(|kind| {
+                CallError::new(GuestError::Budget(kind), format!("the answer has {bytes} bytes, more than the step's budget leaves"))
+            })?;
+        }
     }
     let val = match passage.capability.operation.signature.ok() {
         Some(ty) => Some(
@@ -532,9 +591,9 @@ fn give_back(host: &Host, passage: &mut Passage<'_>, error: &GuestError) {
     );
     if nothing_happened
         && let Some(held) = host.grants.get(passage.grant)
-        && let Some(reserved) = passage.reserved.take()
+        && let Some(taken) = passage.reserved.take()
     {
-        held.used.release(reserved);
+        taken.release(held);
     }
 }
 

@@ -18,7 +18,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use serde_json::Value;
 
-use crate::sandbox::Watcher;
+use crate::delegate::{Above, Started};
+use crate::sandbox::{Shared, Watcher};
 
 /// Calls of a task that its account shows; further ones are only in the ledger.
 pub(crate) const CALLS_SHOWN: usize = 1_000;
@@ -48,8 +49,10 @@ pub(crate) struct HeldGrant {
     pub grant: Arc<Grant>,
     pub operation: Arc<Operation>,
     pub used: Arc<BudgetUse>,
-    /// Calls under it that reached the connector.
-    pub calls: u64,
+    /// Calls under it, and under what was made of it for other tasks, that reached the connector.
+    pub calls: Arc<AtomicU64>,
+    /// Those that it was made from, the nearest first; empty for a grant of a step.
+    pub above: Vec<Above>,
 }
 
 /// What a task is and where its records go. The same for all its calls.
@@ -60,7 +63,9 @@ pub(crate) struct TaskScope {
     pub records: Arc<RecordContext>,
     pub recorder: Arc<dyn Recorder>,
     pub policy: Arc<dyn PolicyEngine>,
-    pub policy_context: PolicyContext,
+    pub policy_context: Arc<PolicyContext>,
+    /// What starts further tasks.
+    pub shared: Arc<Shared>,
     /// Labels of what the task has read, its input included: they only ever become more.
     pub labels: BTreeSet<Label>,
     pub seed: [u8; 32],
@@ -85,6 +90,8 @@ pub(crate) struct Host {
     /// Next ordinal by slot of the component's imports.
     pub ordinals: Vec<u32>,
     pub in_flight: Option<InFlight>,
+    /// Tasks that this one has started; they end with it.
+    pub started: Started,
     pub usage: Usage,
     pub calls: Vec<CallSummary>,
     pub sources: Vec<Source>,
@@ -116,6 +123,7 @@ impl Host {
             grants,
             ordinals: vec![0; slots],
             in_flight: None,
+            started: Started::default(),
             usage: Usage::default(),
             calls: Vec::new(),
             sources: Vec::new(),

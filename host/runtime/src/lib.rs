@@ -9,6 +9,7 @@ mod ambient;
 mod cache;
 mod checks;
 pub mod compile;
+mod delegate;
 mod engine;
 #[cfg(feature = "floor")]
 pub mod floor;
@@ -24,6 +25,7 @@ mod turns;
 mod types;
 
 pub use compile::{CompileCommand, CompileProblem};
+pub use delegate::{Member, Roster, is_delegation};
 pub use engine::{EngineSettings, SANDBOXES_MOST, guest_runtime};
 pub use install::InstallProblem;
 pub use link::Routes;

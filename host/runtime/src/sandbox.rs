@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bailiwick_core::BoxFuture;
 use bailiwick_core::capability::Catalog;
 use bailiwick_core::connector::CallOrigin;
 use bailiwick_core::grant::Grant;
 use bailiwick_core::ids::{AgentName, GrantId, RunId, StepPath};
 use bailiwick_core::limits::Limits;
-use bailiwick_core::policy::{Decision, PolicyContext, PolicyEngine};
+use bailiwick_core::policy::{AgentFacts, Decision, PolicyContext, PolicyEngine};
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Part, Payload, RecordContext, RecordKind, Recorder, TaskStart, Verdict};
-use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, GrantUse, TaskOutcome, TaskReport, TaskSpec, Usage};
+use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, GrantUse, TaskOutcome, TaskReport, TaskSpec, Usage, WantedGrant};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
@@ -22,6 +22,7 @@ use wasmtime::Engine;
 use crate::agent::TaskIn;
 use crate::checks::{Checks, OutOfTime};
 use crate::compile::CompileCommand;
+use crate::delegate::{Above, Line, Member, Roster, Started};
 use crate::engine::{self, EngineSettings};
 use crate::host::{HeldGrant, Host, TaskScope, micros};
 use crate::install::Entry;
@@ -62,7 +63,7 @@ pub struct Sandbox {
     guests: Option<tokio::runtime::Runtime>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     engine: Engine,
     registry: Registry,
     catalog: Arc<Catalog>,
@@ -74,6 +75,7 @@ struct Shared {
     places: u32,
     waiting: AtomicUsize,
     watcher: OnceLock<Watcher>,
+    roster: ArcSwap<Roster>,
     /// The engine's digest as it stands in every task's first record, made once.
     engine_on_record: Arc<Value>,
     /// The limits of the latest task as they stand in its first record: most tasks of a project have the same.
@@ -116,6 +118,7 @@ impl Sandbox {
             engine_on_record,
             latest_limits: ArcSwapOption::empty(),
             watcher: OnceLock::new(),
+            roster: ArcSwap::default(),
         };
         Ok(Self { shared: Arc::new(shared), guests: Some(parts.guests) })
     }
@@ -131,6 +134,11 @@ impl Sandbox {
         let _ = self.shared.watcher.set(watcher);
     }
 
+    /// Says what the operator thinks of agents: their tiers, and which can be delegated to within which limits. For tasks that start from now on.
+    pub fn set_roster(&self, roster: Roster) {
+        self.shared.roster.store(Arc::new(roster));
+    }
+
     /// Waits until no task is left: each has ended, and its last record is appended. For a host that stops, since a task that nobody waits for any
     /// more goes on to its next yield.
     pub async fn settled(&self) {
@@ -140,7 +148,7 @@ impl Sandbox {
 
     /// Runs a task on the runtime of the caller, for callers that are on the guests' runtime already.
     pub async fn run_here(&self, task: TaskSpec) -> TaskReport {
-        self.shared.run(task).await
+        Arc::clone(&self.shared).run(task, None).await
     }
 }
 
@@ -174,7 +182,7 @@ impl AgentRunner for Sandbox {
             return Box::pin(async { not_run(EndReason::Internal("the host is stopping".to_owned())) });
         };
         let shared = Arc::clone(&self.shared);
-        let mut handle = Abort(guests.spawn(async move { shared.run(task).await }));
+        let mut handle = Abort(guests.spawn(async move { shared.run(task, None).await }));
         Box::pin(async move {
             (&mut handle.0).await.unwrap_or_else(|error| not_run(EndReason::Internal(format!("the task's thread failed: {error}"))))
         })
@@ -194,7 +202,13 @@ fn not_run(reason: EndReason) -> TaskReport {
 }
 
 impl Shared {
-    async fn run(&self, spec: TaskSpec) -> TaskReport {
+    /// Gives what the operator says of an agent.
+    pub(crate) fn member(&self, agent: &AgentName) -> Option<Member> {
+        self.roster.load().get(agent).copied()
+    }
+
+    /// Runs a task: a step's, or one with a line of tasks above it.
+    pub(crate) async fn run(self: Arc<Self>, spec: TaskSpec, line: Option<Line>) -> TaskReport {
         let Some(entry) = self.registry.entry(&spec.agent) else {
             return not_run(EndReason::NoAgent(format!("no version of agent `{}` is active: install one", spec.agent)));
         };
@@ -204,12 +218,14 @@ impl Shared {
             Ok(Err(message)) => return not_run(EndReason::InvalidInput(message)),
             Err(OutOfTime) => return not_run(task::deadline_over(&spec.limits)),
         }
-        let Some(_room) = self.wait_for_room().await else {
+        // Whoever waits for a delegated task has a place already: were both to wait, all places could be taken by those who wait.
+        let room = if line.is_some() { self.room.try_acquire().ok() } else { self.wait_for_room().await };
+        let Some(_room) = room else {
             return not_run(EndReason::Overloaded(format!("{WAITING_MOST} tasks wait already")));
         };
         let started = Instant::now();
         let mut ending = self.begin(&spec, &entry, started);
-        let (host, input) = match self.issue(&spec, &entry, &ending, started) {
+        let (host, input) = match self.issue(&spec, line, &entry, &ending, started) {
             Ok(host) => host,
             Err(reason) => return ending.end(not_run(reason)),
         };
@@ -273,20 +289,27 @@ impl Shared {
     }
 
     /// Issues the grants and makes the host's side of the store.
-    fn issue(&self, spec: &TaskSpec, entry: &Entry, ending: &Ending, started: Instant) -> Result<(Host, TaskIn), EndReason> {
+    fn issue(
+        self: &Arc<Self>,
+        spec: &TaskSpec,
+        line: Option<Line>,
+        entry: &Entry,
+        ending: &Ending,
+        started: Instant,
+    ) -> Result<(Host, TaskIn), EndReason> {
         let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let deadline_ms = started_ms.saturating_add(u64::try_from(spec.limits.deadline.0.as_millis()).unwrap_or(u64::MAX));
         let seed: [u8; 32] = rand::random();
-        let policy_context = PolicyContext {
+        let policy_context = Arc::new(PolicyContext {
             requester: Arc::clone(&spec.requester),
             workflow: spec.workflow.clone(),
             run: spec.run.clone(),
             step: spec.step.clone(),
             attempt: spec.attempt,
-            agent: Arc::clone(&entry.facts),
+            agent: self.facts(entry),
             subject: spec.subject.clone(),
             run_input: Some(Arc::clone(&spec.run_input)),
-        };
+        });
         let input = Arc::clone(&spec.input);
         let start = TaskStart { seed, clock_ms: started_ms, agent_version: entry.info.version.clone() };
         ending.record(
@@ -299,11 +322,16 @@ impl Shared {
                 ("engine", Arc::clone(&self.engine_on_record).into()),
             ],
         )?;
+        let begun = Started::of(line.as_ref());
+        let mut above = line.map(|line| line.above).unwrap_or_default().into_iter();
         let grants = spec
             .wants
             .iter()
             .enumerate()
-            .map(|(index, wanted)| self.issue_one(spec, ending, &policy_context, index, wanted, deadline_ms))
+            .map(|(index, wanted)| {
+                let above = above.next().unwrap_or_default();
+                self.issue_one(spec, ending, &policy_context, index, (wanted, above), deadline_ms)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let scope = TaskScope {
             watcher: self.watcher.get().cloned(),
@@ -318,6 +346,7 @@ impl Shared {
             recorder: Arc::clone(&self.recorder),
             policy: Arc::clone(&self.policy),
             policy_context,
+            shared: Arc::clone(self),
             labels: spec.labels.clone(),
             seed,
             started_ms,
@@ -331,7 +360,9 @@ impl Shared {
             input: spec.input.to_string(),
             deadline: deadline_ms,
         };
-        Ok((Host::new(Some(scope), spec.limits, grants, entry.slots), task))
+        let mut host = Host::new(Some(scope), spec.limits, grants, entry.slots);
+        host.started = begun;
+        Ok((host, task))
     }
 
     fn issue_one(
@@ -340,7 +371,7 @@ impl Shared {
         ending: &Ending,
         context: &PolicyContext,
         index: usize,
-        wanted: &bailiwick_core::runner::WantedGrant,
+        (wanted, above): (&WantedGrant, Vec<Above>),
         expires_ms: u64,
     ) -> Result<HeldGrant, EndReason> {
         let request = wanted.request.clone();
@@ -359,13 +390,26 @@ impl Shared {
         };
         match self.policy.at_issue(context, operation, &request) {
             Decision::Permit(permit) => {
-                let grant = Arc::new(Grant::issue(&permit, id.clone(), spec.id.clone(), request, expires_ms));
+                let grant = match above.first() {
+                    None => Grant::issue(&permit, id.clone(), spec.id.clone(), request, expires_ms),
+                    Some(from) => {
+                        // INVARIANT: whatever was planned, a grant of a delegated task is part of the one that it was made from.
+                        let narrowed = from.grant.narrow(id.clone(), spec.id.clone(), request, expires_ms.min(from.grant.expires_ms()));
+                        let mut grant = narrowed.map_err(|wider| EndReason::GrantDenied {
+                            operation: operation.short.to_string(),
+                            reason: format!("it is wider than the grant that it was made from: {wider}"),
+                        })?;
+                        grant.renew(permit.clone());
+                        grant
+                    }
+                };
+                let grant = Arc::new(grant);
                 ending.record(
                     RecordKind::GrantIssued,
                     fields(Verdict::Permit, permit.rules(), permit.policy_version().clone()),
                     vec![("grant", Part::Grant(Arc::clone(&grant)))],
                 )?;
-                Ok(HeldGrant { grant, operation: Arc::clone(operation), used: Arc::clone(&wanted.used), calls: 0 })
+                Ok(HeldGrant { grant, operation: Arc::clone(operation), used: Arc::clone(&wanted.used), calls: Arc::default(), above })
             }
             Decision::Forbid { rules, policy_version, reason } => {
                 let request = serde_json::to_value(&request).unwrap_or(Value::Null);
@@ -373,6 +417,16 @@ impl Shared {
                 ending.record(RecordKind::GrantDenied, fields(Verdict::Forbid, &rules, policy_version), parts)?;
                 Err(EndReason::GrantDenied { operation: operation.short.to_string(), reason })
             }
+        }
+    }
+
+    /// Gives what policies may look at of an agent, with the operator's word on it.
+    fn facts(&self, entry: &Entry) -> Arc<AgentFacts> {
+        match self.member(&entry.info.name) {
+            Some(member) if member.tier != entry.facts.tier => {
+                Arc::new(AgentFacts { tier: member.tier, ..AgentFacts::clone(&entry.facts) })
+            }
+            _ => Arc::clone(&entry.facts),
         }
     }
 
@@ -390,7 +444,7 @@ fn report(entry: &Entry, mut host: Host, outcome: TaskOutcome, started: Instant)
     let grants = host.grants.iter().map(|held| GrantUse {
         id: held.grant.id().clone(),
         operation: held.operation.short.to_string(),
-        calls: held.calls,
+        calls: held.calls.load(Ordering::Relaxed),
     });
     TaskReport {
         outcome,
@@ -455,7 +509,7 @@ impl Drop for Ending {
 }
 
 /// One word for how a task ended, for the envelope.
-fn word(outcome: &TaskOutcome) -> String {
+pub(crate) fn word(outcome: &TaskOutcome) -> String {
     match outcome {
         TaskOutcome::Answered(_) => "answered".to_owned(),
         TaskOutcome::Failed { kind, .. } => json!(kind).as_str().unwrap_or("failed").to_owned(),

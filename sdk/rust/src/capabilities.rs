@@ -136,4 +136,17 @@ capabilities! {
             fn send(customer: &str => String, channel: Channel => Channel, subject: &str => String, body: &str => String) -> String;
         }
     }
+    /// Passing work on to other agents, within what the calling task holds itself.
+    delegate {
+        /// Tasks that a task starts. They are over when it is.
+        tasks uses { Answer, Fixed, Outcome, Part, Value } {
+            /// Starts a task of another agent and gives its id. `input` is JSON text.
+            Start StartArgs "delegate/tasks.start"
+            fn start(agent: &str => String, input: &str => String, parts: &[Part] => Vec<Part>, fuel: Option<u64> => Option<u64>, deadline_ms: Option<u32> => Option<u32>) -> String;
+            /// Waits until a task is over and gives its outcome, once.
+            Await AwaitArgs "delegate/tasks.await" fn await_(task: &str => String) -> Outcome;
+            /// Ends a task, with every task that it has started.
+            Cancel CancelArgs "delegate/tasks.cancel" fn cancel(task: &str => String) -> ();
+        }
+    }
 }

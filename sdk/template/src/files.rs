@@ -40,6 +40,7 @@ sdk! {
     "rust/wit/billing/billing.wit",
     "rust/wit/common/common.wit",
     "rust/wit/crm/crm.wit",
+    "rust/wit/delegate/delegate.wit",
     "rust/wit/notify/notify.wit",
     "rust/wit/orders/orders.wit",
     "rust/wit/rules/rules.wit",

@@ -91,17 +91,3 @@ impl LimitsFile {
         if wrong.is_empty() { Ok(limits) } else { Err(wrong) }
     }
 }
-
-/// Gives for each limit the smaller one.
-pub fn narrower(a: Limits, b: Limits) -> Limits {
-    Limits {
-        fuel: a.fuel.min(b.fuel),
-        memory: a.memory.min(b.memory),
-        table_elements: a.table_elements.min(b.table_elements),
-        deadline: a.deadline.min(b.deadline),
-        host_calls: a.host_calls.min(b.host_calls),
-        output: a.output.min(b.output),
-        log: a.log.min(b.log),
-        host_buffer: a.host_buffer.min(b.host_buffer),
-    }
-}

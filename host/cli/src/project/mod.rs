@@ -9,6 +9,5 @@ mod schema;
 mod tests;
 mod validated;
 
-pub use limits::narrower;
 pub use resolved::{Component, Origin, PROJECT_FILE, Project, ProjectAgent, read_bounded, read_named};
 pub use validated::is_requester;

@@ -70,6 +70,10 @@ pub struct AgentTable {
     /// Digest of the component file: `sha256:` and 64 hexadecimal digits.
     #[schemars(with = "Option<String>")]
     pub digest: Option<Spanned<String>>,
+    /// How far the agent is trusted: policies may look at it, and work is delegated from one tier to the one below. Default: 0, not at all.
+    #[serde(default)]
+    #[schemars(range(max = 100))]
+    pub tier: u8,
     /// Limits of this agent, each at most the project's.
     #[serde(default)]
     pub limits: LimitsFile,

@@ -67,6 +67,8 @@ pub struct ProjectAgent {
     pub name: AgentName,
     /// Where its component comes from.
     pub origin: Origin,
+    /// How far the operator trusts it.
+    pub tier: u32,
     /// Its limits, each at most the project's.
     pub limits: Limits,
 }
@@ -370,7 +372,7 @@ impl Resolve {
             }
             ValidOrigin::Wasm { path, digest } => Origin::Wasm(self.component(name, &path, digest)?),
         };
-        Some(ProjectAgent { name: agent.name, origin, limits: agent.limits })
+        Some(ProjectAgent { name: agent.name, origin, tier: agent.tier, limits: agent.limits })
     }
 
     fn component(&mut self, name: &AgentName, path: &Placed<PathBuf>, digest: Digest) -> Option<Component> {

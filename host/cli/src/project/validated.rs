@@ -30,6 +30,7 @@ pub enum ValidOrigin {
 pub struct ValidAgent {
     pub name: AgentName,
     pub origin: ValidOrigin,
+    pub tier: u32,
     pub limits: Limits,
 }
 
@@ -188,7 +189,7 @@ impl Check<'_> {
         let limits = self.take(table.limits.for_agent(limits, self.source));
         let agent = self.name("an agent", name);
         let origin = self.origin(name, table);
-        Some(ValidAgent { name: agent?.into(), origin: origin?, limits: limits? })
+        Some(ValidAgent { name: agent?.into(), origin: origin?, tier: table.tier.into(), limits: limits? })
     }
 
     fn origin(&mut self, name: &Spanned<String>, table: &AgentTable) -> Option<ValidOrigin> {

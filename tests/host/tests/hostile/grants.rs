@@ -7,7 +7,7 @@ use bailiwick_core::AgentRunner as _;
 use bailiwick_core::act::Act;
 use bailiwick_core::capability::Operation;
 use bailiwick_core::grant::{Condition, Grant, GrantRequest};
-use bailiwick_core::ids::PolicyVersion;
+use bailiwick_core::ids::{AgentName, PolicyVersion};
 use bailiwick_core::limits::ByteCount;
 use bailiwick_core::policy::{ActDecision, CallFacts, Decision, Opening, PolicyContext, PolicyEngine, Requester, StepRule};
 use bailiwick_core::record::{CallOutcome, RecordKind, Verdict};
@@ -206,8 +206,10 @@ async fn an_argument_that_no_condition_mentions_is_refused() -> Result<()> {
 
 /// A policy that can be changed while tasks run.
 #[derive(Default)]
-struct Changing {
-    forbids: Mutex<bool>,
+pub(crate) struct Changing {
+    pub(crate) forbids: Mutex<bool>,
+    /// The agent that it forbids anything to; all of them where it is missing.
+    pub(crate) forbids_only: Mutex<Option<AgentName>>,
     at_issue: Mutex<bool>,
 }
 
@@ -217,7 +219,8 @@ impl PolicyEngine for Changing {
     }
 
     fn at_issue(&self, context: &PolicyContext, operation: &Operation, request: &GrantRequest) -> Decision {
-        if *self.forbids.lock() || *self.at_issue.lock() {
+        let concerned = self.forbids_only.lock().as_ref().is_none_or(|name| *name == context.agent.name);
+        if concerned && (*self.forbids.lock() || *self.at_issue.lock()) {
             return Decision::Forbid {
                 rules: vec!["no-reading".to_owned()],
                 policy_version: self.version(),

@@ -265,6 +265,8 @@ async fn limits_denied_huge_strings() -> Result<()> {
     // One thread: a guest that hardly works and makes the host copy must let its neighbours in all the same.
     let bench = bailiwick_test_host::Bench::open(bailiwick_test_host::Settings { threads: 1, ..settings() }).await?;
     let task = bench.task(&artifacts::LIMITS_DENIED_HUGE_STRINGS).await?.input(json!({"count": 60}));
+    // It is to finish, also on a machine that has other things to do.
+    let task = task.limits(|limits| limits.deadline = Span(Duration::from_secs(120)));
     let hostile = task.spec.id.clone();
     let (report, kept) = bench.run_beside_neighbours(task.spec).await?;
     ensure!(answered(&report)?.output["results"] == json!(["denied"]), "{:?}", report.outcome);
