@@ -184,7 +184,7 @@ impl Reader {
     }
 
     /// Gives what the index of a filter is searched for.
-    fn key_of(&self, filter: Filter<'_>) -> Result<Option<SqlValue>, ReadProblem> {
+    pub(crate) fn key_of(&self, filter: Filter<'_>) -> Result<Option<SqlValue>, ReadProblem> {
         Ok(match filter {
             Filter::All => None,
             Filter::Run(run) | Filter::Events(run) => Some(run.as_str().to_owned().into()),
@@ -428,7 +428,7 @@ fn select(filter: Filter<'_>) -> &'static str {
 }
 
 /// Reads `seq, leaf, envelope`. What does not hash to its leaf is not handed out.
-fn decode(row: &Row<'_>) -> Result<Envelope, ReadProblem> {
+pub(crate) fn decode(row: &Row<'_>) -> Result<Envelope, ReadProblem> {
     let seq = row.get::<_, i64>(0)?.cast_unsigned();
     let bad = |reason: &str| ReadProblem::Record { seq: Seq(seq), reason: reason.to_owned() };
     let (ValueRef::Blob(leaf), ValueRef::Blob(bytes)) = (row.get_ref(1)?, row.get_ref(2)?) else {
