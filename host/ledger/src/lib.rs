@@ -20,6 +20,7 @@ mod checkpoint;
 mod encode;
 mod encoder;
 mod error;
+mod flat;
 mod keys;
 mod ledger;
 mod note;

@@ -15,6 +15,7 @@ use crate::check;
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::encode::kind_name;
 use crate::error::{OpenProblem, ReadProblem};
+use crate::flat;
 use crate::note::{NoteSignature, VerifierKey};
 use crate::proof::{self, Subtrees};
 use crate::schema::{self, Facts, Found, VERSION};
@@ -437,7 +438,7 @@ pub(crate) fn decode(row: &Row<'_>) -> Result<Envelope, ReadProblem> {
     if leaf_hash(bytes).as_bytes() != leaf {
         return Err(bad("its envelope is not what was written"));
     }
-    let envelope: Envelope = serde_json::from_slice(bytes).map_err(|problem| bad(&format!("its envelope cannot be read: {problem}")))?;
+    let envelope = flat::read(bytes).map_err(|problem| bad(&format!("its envelope cannot be read: {problem}")))?;
     if envelope.seq != Seq(seq) {
         return Err(bad("it stands in another's place"));
     }

@@ -160,6 +160,7 @@ fn calls_of_others_that_name_the_subject_are_found_and_similar_ones_are_not() {
         ]
     );
     assert_eq!(found[1].passed.names, ["note.about.*"]);
+    assert!(found.iter().all(|call| call.agent_version.as_deref() == Some("1.2.0")));
 }
 
 #[test]
@@ -167,14 +168,15 @@ fn the_tenants_do_not_mix() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
     let task = Task::start(&ledger, "a", Some(SUBJECT));
-    let last = task.intent(json!({ "id": "its-own" }));
+    task.denied("no-grant", &[("args", json!({ "id": SUBJECT })), ("detail", json!(""))]);
+    let last = task.intent(json!({ "id": SUBJECT }));
     flush(&ledger, last);
     drop(ledger);
     let (tenant, subject) = ("other".into(), SUBJECT.into());
     let reader = Reader::open(folder.path()).unwrap();
     let found = reader.accesses(&AccessQuery { tenant: Some(&tenant), subject: &subject, from_ms: None, to_ms: None }).unwrap();
     assert_eq!(found.calls, []);
-    assert_eq!(ask(folder.path()).calls.len(), 1);
+    assert_eq!(ask(folder.path()).calls.len(), 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bailiwick_core::canonical;
-use bailiwick_core::ids::{Seq, TaskId};
+use bailiwick_core::ids::{Seq, TaskId, TenantId};
 use bailiwick_core::record::{CallOutcome, Envelope, RecordContext, RecordKind, Verdict};
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Row, params};
@@ -39,6 +39,7 @@ pub(super) struct Scan<'a> {
     /// Keeps keys as long as the question lasts and no longer: they may be destroyed after.
     unsealer: Unsealer,
     filed_under: SqlValue,
+    tenant: Option<&'a TenantId>,
     subject: &'a str,
     /// The subject's id as it stands in a payload.
     written: Vec<u8>,
@@ -63,6 +64,7 @@ impl<'a> Scan<'a> {
             reader,
             unsealer: Unsealer::to_verify(reader.paths(), reader.connection()),
             filed_under: reader.key_of(Filter::Subject(query.tenant, query.subject))?.unwrap_or(SqlValue::Null),
+            tenant: query.tenant,
             subject: query.subject.as_str(),
             written: canonical::to_bytes(&Value::from(query.subject.as_str())),
             from,
@@ -126,7 +128,8 @@ impl<'a> Scan<'a> {
         for (envelope, args, relation) in found {
             let intent = envelope.seq;
             let task = envelope.context.task.clone();
-            let mut call = call_of(envelope, args, relation, None, &mut None);
+            let version = self.version_for(&envelope)?;
+            let mut call = call_of(envelope, args, relation, version, &mut None);
             let outcome = task.map(|task| self.outcome_of(&task, intent)).transpose()?.flatten();
             if let Some((outcome, given)) = outcome {
                 conclude(&mut call, outcome, given);
@@ -141,7 +144,8 @@ impl<'a> Scan<'a> {
         for (envelope, passed, relation) in self.named(OTHER_DENIALS)? {
             // One that left and whose answer was withheld was found by its intent.
             if envelope.fields.intent.is_none() {
-                self.calls.push(denial_of(envelope, passed, relation, None, &mut None));
+                let version = self.version_for(&envelope)?;
+                self.calls.push(denial_of(envelope, passed, relation, version, &mut None));
             }
         }
         Ok(())
@@ -156,6 +160,10 @@ impl<'a> Scan<'a> {
                 continue;
             }
             let envelope = decode(row)?;
+            // The same text is the id of somebody else there.
+            if envelope.context.tenant.as_ref() != self.tenant {
+                continue;
+            }
             let subject = self.subject;
             let names_it = self.with_body(row, &envelope, |body| is_named(body, subject))?.unwrap_or(false);
             if names_it {
@@ -185,6 +193,20 @@ impl<'a> Scan<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Finds the version of the agent of a call.
+    fn version_for(&mut self, envelope: &Envelope) -> Result<Option<Arc<str>>, ReadProblem> {
+        let Some(task) = &envelope.context.task else { return Ok(None) };
+        let mut statement = self.reader.connection().prepare_cached(OF_TASK)?;
+        let mut rows = statement.query([task.as_str()])?;
+        // A task's start is its first record of these.
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let start = decode(row)?;
+        if start.kind != RecordKind::TaskStarted {
+            return Ok(None);
+        }
+        Ok(self.with_body(row, &start, version_of)?.flatten())
     }
 
     /// Gives the names of what was passed in a denied call.
