@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit;
 
+mod questions;
+
+pub use questions::{Advise, AdviseGrantsArgs, WhoArgs, WhyArgs};
+
 /// Runs AI agents that need not be trusted with access.
 #[derive(Debug, Parser)]
 #[command(name = "bailiwick", version, about, after_help = exit::help(), max_term_width = 100, arg_required_else_help = true)]
@@ -39,6 +43,15 @@ pub enum Command {
     /// Reads, verifies, exports and anchors the ledger; erases and holds data in it.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Says who touched a data subject: every call on record, denied and cached ones marked; names of fields, never their values.
+    #[command(after_help = questions::WHO_HELP)]
+    Who(WhoArgs),
+    /// Says why: what decided about a step of a run, or about one of its calls, and what would have had to differ.
+    #[command(after_help = questions::WHY_HELP)]
+    Why(WhyArgs),
+    /// Advises from what is on record.
+    #[command(subcommand)]
+    Advise(Advise),
 }
 
 const TRY_HELP: &str = "\
@@ -381,6 +394,9 @@ impl Command {
             Self::Ledger(Ledger::Hold(args)) => args.subject.place.json,
             Self::Ledger(Ledger::Key(Key::Rotate(args))) => args.place.json,
             Self::Ledger(Ledger::Anchor(args)) => args.place.json,
+            Self::Who(args) => args.place.json,
+            Self::Why(args) => args.place.json,
+            Self::Advise(Advise::Grants(args)) => args.place.json,
         }
     }
 }

@@ -8,6 +8,7 @@ mod exit;
 mod fault;
 mod may;
 mod project;
+mod questions;
 mod state;
 mod stop;
 mod text;

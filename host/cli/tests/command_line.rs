@@ -6,7 +6,7 @@ use support::{Project, bailiwick, workspace};
 
 #[test]
 fn help_is_what_it_was() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 21] = [
         &[],
         &["run"],
         &["check"],
@@ -25,6 +25,9 @@ fn help_is_what_it_was() {
         &["ledger", "key", "show"],
         &["ledger", "key", "rotate"],
         &["ledger", "anchor"],
+        &["who"],
+        &["why"],
+        &["advise", "grants"],
     ];
     for command in commands {
         let output = bailiwick(command.iter().copied().chain(["--help"]));

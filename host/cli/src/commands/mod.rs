@@ -6,6 +6,7 @@ mod check;
 mod ledger;
 mod new;
 mod proof;
+mod questions;
 mod run;
 mod try_agent;
 
@@ -15,7 +16,7 @@ use bailiwick_core::ids::RunId;
 use bailiwick_core::policy::Requester;
 use serde_json::Value;
 
-use crate::args::{Agents, Command, Key, Ledger, New, Place};
+use crate::args::{Advise, Agents, Command, Key, Ledger, New, Place};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
 use crate::project::{Project, is_requester};
@@ -44,6 +45,9 @@ pub fn dispatch(command: Command) -> Result<Exit> {
         Command::Ledger(Ledger::Key(Key::Show(place))) => proof::show_keys(&place),
         Command::Ledger(Ledger::Key(Key::Rotate(args))) => proof::rotate(&args),
         Command::Ledger(Ledger::Anchor(args)) => proof::anchor(&args),
+        Command::Who(args) => questions::who(&args),
+        Command::Why(args) => questions::why(&args),
+        Command::Advise(Advise::Grants(args)) => questions::advise_grants(&args),
     }
 }
 
