@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit;
 use crate::requesters::Claim;
 
+mod questions;
+
+pub use questions::{Advise, AdviseGrantsArgs, WhoArgs, WhyArgs};
+
 /// Runs AI agents that need not be trusted with access.
 #[derive(Debug, Parser)]
 #[command(name = "bailiwick", version, about, after_help = exit::help(), max_term_width = 100, arg_required_else_help = true)]
@@ -49,6 +53,15 @@ pub enum Command {
     /// Says who may ask for runs and acts, and gives out their tokens.
     #[command(subcommand)]
     Requesters(RequestersCommand),
+    /// Says who touched a data subject: every call on record, denied and cached ones marked; names of fields, never their values.
+    #[command(after_help = questions::WHO_HELP)]
+    Who(WhoArgs),
+    /// Says why: what decided about a step of a run, or about one of its calls, and what would have had to differ.
+    #[command(after_help = questions::WHY_HELP)]
+    Why(WhyArgs),
+    /// Advises from what is on record.
+    #[command(subcommand)]
+    Advise(Advise),
 }
 
 const TRY_HELP: &str = "\
@@ -599,6 +612,9 @@ impl Command {
             Self::Freeze(Freeze::Lift(args)) => args.place.json,
             Self::Requesters(RequestersCommand::Add(args)) => args.place.json,
             Self::Requesters(RequestersCommand::Remove(args)) => args.place.json,
+            Self::Who(args) => args.place.json,
+            Self::Why(args) => args.place.json,
+            Self::Advise(Advise::Grants(args)) => args.place.json,
         }
     }
 }

@@ -9,7 +9,7 @@ pub enum Exit {
     Done,
     /// The run ended with a partial result: a stand-in was used, or something waits for a person.
     Partial,
-    /// The run failed, the tried agent gave no answer, or the verified ledger has a bad record.
+    /// The run failed, the tried agent gave no answer, the verified ledger has a bad record, or `--check` found something.
     Failed,
     /// The project, its input or the command line is wrong. Nothing was run.
     BadInput,
@@ -52,7 +52,7 @@ impl Exit {
         match self {
             Self::Done => "done; a business \"no\" is a result",
             Self::Partial => "a partial result: a stand-in was used, or something waits for a person",
-            Self::Failed => "the run failed, the tried agent gave no answer, or the ledger has a bad record",
+            Self::Failed => "the run failed, the tried agent gave no answer, the ledger has a bad record, or `--check` found something",
             Self::BadInput => "the project, its input or the command line is wrong; nothing was run",
             Self::Internal => "a fault of the host or of the machine",
             Self::Stopped => "stopped by a signal; what had happened is on record",

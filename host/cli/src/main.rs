@@ -11,6 +11,7 @@ mod governance;
 mod kept;
 mod may;
 mod project;
+mod questions;
 mod requesters;
 mod state;
 mod stop;

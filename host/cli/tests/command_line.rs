@@ -6,7 +6,7 @@ use support::{Project, bailiwick, workspace};
 
 #[test]
 fn help_is_what_it_was() {
-    let commands: [&[&str]; 31] = [
+    let commands: [&[&str]; 34] = [
         &[],
         &["run"],
         &["check"],
@@ -38,6 +38,9 @@ fn help_is_what_it_was() {
         &["requesters", "add"],
         &["requesters", "remove"],
         &["requesters", "list"],
+        &["who"],
+        &["why"],
+        &["advise", "grants"],
     ];
     for command in commands {
         let output = bailiwick(command.iter().copied().chain(["--help"]));

@@ -12,6 +12,7 @@
 //! of that hash), `ledger.checkpoint` (by which a ledger that is gone or set back is missed) and `lock` (held by the executor). A copy
 //! needs the log too, unless the executor was closed properly.
 
+mod access;
 mod anchor;
 mod bundle;
 mod check;
@@ -19,6 +20,7 @@ mod checkpoint;
 mod encode;
 mod encoder;
 mod error;
+mod flat;
 mod keys;
 mod ledger;
 mod note;
@@ -42,6 +44,7 @@ mod vault;
 mod verify;
 mod writer;
 
+pub use access::{Access, AccessQuery, Accesses, FIELDS_NAMED, FieldNames, RefusedRun, Relation};
 pub use anchor::{AnchorState, Anchors, Witness, WitnessAnswer, WitnessProblem, add_checkpoint_request, read_add_checkpoint_answer};
 pub use bundle::{ExportProblem, ExportReport};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};

@@ -15,6 +15,7 @@ use crate::check;
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::encode::kind_name;
 use crate::error::{OpenProblem, ReadProblem};
+use crate::flat;
 use crate::note::{NoteSignature, VerifierKey};
 use crate::proof::{self, Subtrees};
 use crate::schema::{self, Facts, Found, VERSION};
@@ -184,7 +185,7 @@ impl Reader {
     }
 
     /// Gives what the index of a filter is searched for.
-    fn key_of(&self, filter: Filter<'_>) -> Result<Option<SqlValue>, ReadProblem> {
+    pub(crate) fn key_of(&self, filter: Filter<'_>) -> Result<Option<SqlValue>, ReadProblem> {
         Ok(match filter {
             Filter::All => None,
             Filter::Run(run) | Filter::Events(run) => Some(run.as_str().to_owned().into()),
@@ -428,7 +429,7 @@ fn select(filter: Filter<'_>) -> &'static str {
 }
 
 /// Reads `seq, leaf, envelope`. What does not hash to its leaf is not handed out.
-fn decode(row: &Row<'_>) -> Result<Envelope, ReadProblem> {
+pub(crate) fn decode(row: &Row<'_>) -> Result<Envelope, ReadProblem> {
     let seq = row.get::<_, i64>(0)?.cast_unsigned();
     let bad = |reason: &str| ReadProblem::Record { seq: Seq(seq), reason: reason.to_owned() };
     let (ValueRef::Blob(leaf), ValueRef::Blob(bytes)) = (row.get_ref(1)?, row.get_ref(2)?) else {
@@ -437,7 +438,7 @@ fn decode(row: &Row<'_>) -> Result<Envelope, ReadProblem> {
     if leaf_hash(bytes).as_bytes() != leaf {
         return Err(bad("its envelope is not what was written"));
     }
-    let envelope: Envelope = serde_json::from_slice(bytes).map_err(|problem| bad(&format!("its envelope cannot be read: {problem}")))?;
+    let envelope = flat::read(bytes).map_err(|problem| bad(&format!("its envelope cannot be read: {problem}")))?;
     if envelope.seq != Seq(seq) {
         return Err(bad("it stands in another's place"));
     }

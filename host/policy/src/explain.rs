@@ -7,7 +7,7 @@ use bailiwick_core::policy::Decision;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::load::Policies;
+use crate::load::{self, Policies, PolicySource};
 use crate::problem::Place;
 
 /// A policy as its author wrote it.
@@ -68,7 +68,35 @@ impl Policies {
     }
 }
 
+/// Gives the policies of texts that were in force once, by file and in order. They are parsed and not checked: what operations and policies the host
+/// knows today does not matter. A file that cannot be read any more gives none.
+pub fn rule_texts(files: &[PolicySource]) -> Vec<RuleText> {
+    files.iter().flat_map(|file| load::read(file).unwrap_or_default()).map(|rule| rule.text).collect()
+}
+
 /// Lists ids for people.
 pub(crate) fn listed(ids: &[String]) -> String {
     ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_other_times_are_found_by_id() {
+        let file = |name: &str, text: &str| PolicySource { name: name.to_owned(), text: text.to_owned() };
+        let files = [
+            file(
+                "a.cedar",
+                "@id(\"no-such-operation\")\n@reason(\"why\")\nforbid (principal, action == Bailiwick::Action::\"gone/away.now\", resource);",
+            ),
+            file("broken.cedar", "permit (principal"),
+            file("b.cedar", "\npermit (principal, action, resource);"),
+        ];
+        let texts = rule_texts(&files);
+        let found: Vec<_> = texts.iter().map(|rule| (rule.id.as_str(), rule.is_permit, rule.reason())).collect();
+        assert_eq!(found, [("no-such-operation", false, Some("why")), ("b.cedar:2:1", true, None)]);
+        assert!(texts[0].source.starts_with("@id(\"no-such-operation\")"), "{}", texts[0].source);
+    }
 }

@@ -29,7 +29,7 @@ mod values;
 
 pub use cases::{Case, CaseProblem, CaseResult, Expected, parse_cases, run_cases};
 pub use engine::CedarEngine;
-pub use explain::{Explanation, RuleText};
+pub use explain::{Explanation, RuleText, rule_texts};
 pub use facts::{act_facts, call_facts, issue_facts, open_facts};
 pub use freeze::{Freeze, FreezeProblem, Freezes};
 pub use load::{Policies, PolicySource};
@@ -44,3 +44,6 @@ pub const FREEZE_RULE: &str = "freeze";
 
 /// The rule under which an undo of the host is permitted. No policy can have this id.
 pub const UNDO_RULE: &str = "undo";
+
+/// Rules of the gate under which calls are denied without a policy. No policy can have one of these ids: records would not tell which it was.
+pub const GATE_RULES: [&str; 5] = ["no-task", "no-grant", "grant-conditions", "budget", "owner"];

@@ -237,7 +237,7 @@ fn version(files: &[PolicySource], schema: &str) -> PolicyVersion {
 }
 
 /// Parses a file.
-fn read(file: &PolicySource) -> Result<Vec<Rule>, Vec<PolicyProblem>> {
+pub(crate) fn read(file: &PolicySource) -> Result<Vec<Rule>, Vec<PolicyProblem>> {
     let set = PolicySet::from_str(&file.text)
         .map_err(|errors| errors.iter().map(|error| PolicyProblem::of(&file.name, &file.text, None, error)).collect::<Vec<_>>())?;
     if let Some(template) = set.templates().next() {

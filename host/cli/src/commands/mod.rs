@@ -8,6 +8,7 @@ mod ledger;
 mod new;
 mod policy;
 mod proof;
+mod questions;
 mod requesters;
 mod run;
 mod try_agent;
@@ -18,7 +19,7 @@ use bailiwick_core::ids::RunId;
 use bailiwick_core::policy::Requester;
 use serde_json::Value;
 
-use crate::args::{Agents, ClaimArgs, Command, Freeze, Key, Ledger, New, Place, Policy, RequestersCommand};
+use crate::args::{Advise, Agents, ClaimArgs, Command, Freeze, Key, Ledger, New, Place, Policy, RequestersCommand};
 use crate::control::{self, Order};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
@@ -63,6 +64,9 @@ pub fn dispatch(command: Command) -> Result<Exit> {
         Command::Requesters(RequestersCommand::Add(args)) => requesters::add(&args),
         Command::Requesters(RequestersCommand::Remove(args)) => requesters::remove(&args),
         Command::Requesters(RequestersCommand::List(place)) => requesters::list(&place),
+        Command::Who(args) => questions::who(&args),
+        Command::Why(args) => questions::why(&args),
+        Command::Advise(Advise::Grants(args)) => questions::advise_grants(&args),
     }
 }
 

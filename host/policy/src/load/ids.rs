@@ -10,7 +10,7 @@ use crate::explain::RuleText;
 use crate::names::{ACTS, NAMESPACE};
 use crate::problem::{Place, PolicyProblem};
 use crate::reads::Reads;
-use crate::{FREEZE_RULE, UNDO_RULE};
+use crate::{FREEZE_RULE, GATE_RULES, UNDO_RULE};
 
 /// The annotations that mean something here. Cedar takes any, so a slip in `@four_eyes` would quietly do without the second person.
 const ANNOTATIONS: &[&str] = &["id", "reason", "four_eyes"];
@@ -31,7 +31,7 @@ pub(super) fn named(file: &PolicySource, place: Place, policy: &Policy, source: 
         let help = "take letters, digits, `-`, `_`, `.`, `:` and `/`, at most 128; records list ids with commas between them";
         wrong.push(problem(format!("`{}` is no id", id.escape_debug()), help));
     }
-    if id == FREEZE_RULE || id == UNDO_RULE {
+    if id == FREEZE_RULE || id == UNDO_RULE || GATE_RULES.contains(&id.as_str()) {
         wrong.push(problem(format!("`{id}` is a rule of the host itself"), "take another id"));
     }
     let is_four_eyes = match annotations.get("four_eyes").map(String::as_str) {

@@ -76,6 +76,10 @@ permit (principal, action, resource);
 "#
     ));
     insta::assert_snapshot!(problems("permit (principal == ?principal, action, resource);"));
+    for rule in crate::GATE_RULES {
+        let found = problems(&format!("@id(\"{rule}\")\npermit (principal, action, resource);"));
+        assert!(found.contains(&format!("`{rule}` is a rule of the host itself")), "{found}");
+    }
 }
 
 #[test]
