@@ -46,4 +46,16 @@ pub const FREEZE_RULE: &str = "freeze";
 pub const UNDO_RULE: &str = "undo";
 
 /// Rules of the gate under which calls are denied without a policy. No policy can have one of these ids: records would not tell which it was.
-pub const GATE_RULES: [&str; 5] = ["no-task", "no-grant", "grant-conditions", "budget", "owner"];
+pub const GATE_RULES: [&str; 11] = [
+    "no-task",
+    "no-grant",
+    "grant-conditions",
+    "budget",
+    "owner",
+    "delegation-agent",
+    "delegation-circle",
+    "delegation-tier",
+    "delegation-depth",
+    "delegation-count",
+    "delegation-parts",
+];

@@ -11,6 +11,14 @@ pub fn meaning(rule: &str) -> Option<&'static str> {
         "owner" => {
             "an answer that belongs to somebody else than the grant's owner is withheld; the agent is told `not-found`, as if there were none"
         }
+        "delegation-agent" => "work is delegated to agents of the project alone",
+        "delegation-circle" => "work is never delegated to the agent that has it, or to one above it",
+        "delegation-tier" => "work is delegated from one tier to the one below; `tier` in `[agents]` of the project says which",
+        "delegation-depth" => "a line of delegated tasks has a bound",
+        "delegation-count" => "the tasks that one task starts, and those below a step, have bounds",
+        "delegation-parts" => {
+            "a delegated task holds parts of grants that the task above it holds and that the step marks as delegable, and nothing more"
+        }
         "freeze" => "a freeze stops the host, a tenant, an agent or a capability, whatever the policies say, until it is lifted",
         "undo" => "the host may undo a write: the step does not give the undo to the agent, so the rules for agents are not asked",
         "no-task" => "no capability answers outside of a task",
