@@ -1,11 +1,14 @@
 //! Hostile guests against the real sandbox: each has a test of its own name, or this does not compile.
 
+mod attacks;
+mod completeness;
 mod contract;
 mod grants;
 mod install;
 mod ledger;
 mod limits;
 mod swap;
+mod versions;
 
 use anyhow::Result;
 use bailiwick_test_host::{Bench, Settings};
