@@ -9,6 +9,7 @@ mod ledger;
 mod limits;
 mod swap;
 mod versions;
+mod withdrawn;
 
 use anyhow::Result;
 use bailiwick_test_host::{Bench, Settings};
