@@ -14,7 +14,7 @@ use bailiwick_core::capability::{Dedupe, Effect, Operation};
 use bailiwick_core::connector::{Artifact, Connector, ConnectorAnswer, ConnectorCall};
 use bailiwick_core::error::{CallError, GuestError};
 use bailiwick_core::grant::Refusal;
-use bailiwick_core::ids::{IdempotencyKey, Seq};
+use bailiwick_core::ids::{IdempotencyKey, PolicyVersion, Seq};
 use bailiwick_core::limits::LimitKind;
 use bailiwick_core::policy::{CallFacts, Decision};
 use bailiwick_core::record::{CallOutcome, Fields, Part, RecordKind, Verdict};
@@ -97,7 +97,24 @@ struct Passage<'a> {
     effect: Option<u32>,
     /// What the call took of its grant's budget; taken out when it is given back.
     reserved: Option<Reserved>,
+    /// What was used under the grant before this call.
+    before: Used,
     started: Instant,
+}
+
+/// What a policy may ask about the use of a grant.
+#[derive(Clone, Copy)]
+struct Used {
+    calls: u64,
+    bytes_out: u64,
+}
+
+impl Used {
+    fn of(host: &Host, grant: usize) -> Self {
+        host.grants
+            .get(grant)
+            .map_or(Self { calls: 0, bytes_out: 0 }, |held| Self { calls: held.used.calls(), bytes_out: held.used.bytes_out() })
+    }
 }
 
 async fn call(
@@ -125,7 +142,8 @@ async fn call(
             let operation = &capability.operation;
             let once = operation.spec.effect != Effect::Read && operation.spec.dedupe != Some(Dedupe::None);
             let args_bytes = canonical::size(&args);
-            Passage { capability, args, args_bytes, ordinal, grant, effect: once.then_some(ordinal), reserved: None, started }
+            let before = Used::of(host, grant);
+            Passage { capability, args, args_bytes, ordinal, grant, effect: once.then_some(ordinal), reserved: None, before, started }
         }
         Err(denial) => return deny(host, capability, &args, ordinal, &denial, fuel).map(Err),
     };
@@ -189,13 +207,15 @@ struct Denial {
     detail: String,
     is_security_event: bool,
     grant: Option<usize>,
+    /// The version of the policy that forbids, where a policy does.
+    policy_version: Option<PolicyVersion>,
 }
 
 /// Finds the grant under which the call is permitted.
 fn check(host: &mut Host, capability: &Capability, args: &Value) -> Result<usize, Denial> {
     let operation = &capability.operation;
     let Some(scope) = &host.scope else {
-        return Err(Denial { rule: "no-task".into(), detail: String::new(), is_security_event: false, grant: None });
+        return Err(Denial { rule: "no-task".into(), detail: String::new(), is_security_event: false, grant: None, policy_version: None });
     };
     let now_ms = scope.started_ms + u64::try_from(scope.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut refused: Option<(usize, Refusal)> = None;
@@ -210,7 +230,7 @@ fn check(host: &mut Host, capability: &Capability, args: &Value) -> Result<usize
         }
     }
     if let Some(index) = found {
-        return check_policy(host, operation, index, args).map(|()| index);
+        return check_policy(host, operation, index, args, Used::of(host, index)).map(|()| index);
     }
     Err(match refused {
         None => Denial {
@@ -218,28 +238,31 @@ fn check(host: &mut Host, capability: &Capability, args: &Value) -> Result<usize
             detail: format!("the step does not grant `{}`", operation.short),
             is_security_event: true,
             grant: None,
+            policy_version: None,
         },
         Some((index, refusal)) => Denial {
             rule: "grant-conditions".into(),
             is_security_event: matches!(refusal, Refusal::Condition { names_another: true, .. }),
             detail: refusal.to_string(),
             grant: Some(index),
+            policy_version: None,
         },
     })
 }
 
 /// Asks the policy where it, or a freeze, changed since the grant was issued, or where a rule reads something of the call.
-fn check_policy(host: &mut Host, operation: &Operation, index: usize, args: &Value) -> Result<(), Denial> {
+fn check_policy(host: &mut Host, operation: &Operation, index: usize, args: &Value, used: Used) -> Result<(), Denial> {
     let (Some(scope), Some(held)) = (&host.scope, host.grants.get_mut(index)) else { return Ok(()) };
-    let facts = CallFacts { args, labels: &scope.labels, calls: held.used.calls(), bytes_out: held.used.bytes_out() };
+    let facts = CallFacts { args, labels: &scope.labels, calls: used.calls, bytes_out: used.bytes_out };
     match scope.policy.at_call(&scope.policy_context, operation, &held.grant, &facts) {
         None => Ok(()),
         Some(Decision::Permit(permit)) => {
             Arc::make_mut(&mut held.grant).renew(permit);
             Ok(())
         }
-        Some(Decision::Forbid { rules, reason, .. }) => {
-            Err(Denial { rule: rules.join(", ").into(), detail: reason, is_security_event: true, grant: Some(index) })
+        Some(Decision::Forbid { rules, reason: detail, policy_version }) => {
+            let policy_version = Some(policy_version);
+            Err(Denial { rule: rules.join(", ").into(), detail, is_security_event: true, grant: Some(index), policy_version })
         }
     }
 }
@@ -261,7 +284,8 @@ fn deny(
         outcome: Some(CallOutcome::Denied),
         decision: Some(Verdict::Forbid),
         rule: Some(Arc::clone(&denial.rule)),
-        policy_version: held.map(|held| held.grant.policy_version().clone()),
+        // The grant may rest on an older one than the version that forbids now.
+        policy_version: denial.policy_version.clone().or_else(|| held.map(|held| held.grant.policy_version().clone())),
         grant: held.map(|held| held.grant.id().clone()),
         reference: Some(Arc::clone(&reference)),
         fuel: Some(fuel),
@@ -446,36 +470,58 @@ fn conclude(
         }
         Ok(admitted) => {
             payload.push(("result", Arc::clone(&admitted.value).into()));
-            if let Err(denial) = withdrawn {
-                // What happened has happened and is on record as such; the guest learns nothing of it.
-                fields.decision = Some(Verdict::Forbid);
-                fields.rule = Some(Arc::clone(&denial.rule));
-                fields.reason = Some("not-delivered".into());
-                if operation.spec.effect == Effect::Read {
-                    fields.outcome = Some(CallOutcome::Denied);
-                }
-                host.denied_calls = host.denied_calls.saturating_add(1);
-                host.record(RecordKind::SecurityEvent, Fields { reason: Some("withdrawn-in-flight".into()), ..fields.clone() }, None)?;
-                host.record(RecordKind::CallOutcome, fields, Some(payload))?;
-                return Ok(Err(CallError::new(GuestError::Revoked, denial.detail)));
-            }
-            fields.labels = host.read_labels(operation, &admitted.value);
-            if operation.spec.effect == Effect::Read && host.sources.len() < crate::host::CALLS_SHOWN {
-                host.sources.push(Source { operation: operation.short.to_string(), as_of });
-            }
             Ok(admitted)
         }
         Err(error) => {
-            let unknown = matches!(error.guest, GuestError::Indeterminate(_));
-            fields.outcome = Some(if unknown { CallOutcome::Indeterminate } else { CallOutcome::Error });
-            fields.reason = Some(error.guest.case().into());
             payload.push(("error", json!(error).into()));
+            refused(&mut fields, &error.guest);
             give_back(host, passage, &error.guest);
             Err(error)
         }
     };
+    if let Err(denial) = withdrawn {
+        return withdraw(host, operation.spec.effect, fields, payload, reply.is_ok(), denial).map(Err);
+    }
+    if let Ok(admitted) = &reply {
+        fields.labels = host.read_labels(operation, &admitted.value);
+        if operation.spec.effect == Effect::Read && host.sources.len() < crate::host::CALLS_SHOWN {
+            host.sources.push(Source { operation: operation.short.to_string(), as_of });
+        }
+    }
     host.record(RecordKind::CallOutcome, fields, (!payload.is_empty()).then_some(payload))?;
     Ok(reply)
+}
+
+/// Says on record why a call gave its caller nothing.
+fn refused(fields: &mut Fields, error: &GuestError) {
+    let unknown = matches!(error, GuestError::Indeterminate(_));
+    fields.outcome = Some(if unknown { CallOutcome::Indeterminate } else { CallOutcome::Error });
+    fields.reason = Some(error.case().into());
+}
+
+/// Keeps back what came of a call that is forbidden meanwhile: what has happened has happened and is on record as such, and the guest learns
+/// nothing of it. That there is no such thing, or why it failed, would be something.
+fn withdraw(
+    host: &mut Host,
+    effect: Effect,
+    mut fields: Fields,
+    payload: Vec<(&'static str, Part)>,
+    was_given: bool,
+    denial: Denial,
+) -> wasmtime::Result<CallError> {
+    fields.decision = Some(Verdict::Forbid);
+    fields.rule = Some(denial.rule);
+    fields.policy_version = denial.policy_version;
+    if effect == Effect::Read {
+        fields.outcome = Some(CallOutcome::Denied);
+    }
+    if was_given || effect == Effect::Read {
+        fields.reason = Some("not-delivered".into());
+    }
+    host.denied_calls = host.denied_calls.saturating_add(1);
+    host.record(RecordKind::SecurityEvent, Fields { reason: Some("withdrawn-in-flight".into()), ..fields.clone() }, None)?;
+    host.record(RecordKind::CallOutcome, fields, (!payload.is_empty()).then_some(payload))?;
+    Ok(CallError::new(GuestError::Revoked, denial.detail))
 }
 
 /// Asks the policy again where it, or a freeze, changed while the call was out.
@@ -484,7 +530,7 @@ fn recheck(host: &mut Host, operation: &Operation, passage: &Passage<'_>) -> Res
         (Some(scope), Some(held)) if !scope.policy.stands(&held.grant) => {}
         _ => return Ok(()),
     }
-    check_policy(host, operation, passage.grant, &passage.args)
+    check_policy(host, operation, passage.grant, &passage.args, passage.before)
 }
 
 /// Checks size, budget and type of an answer before anything else looks at it.
