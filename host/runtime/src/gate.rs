@@ -474,7 +474,7 @@ fn conclude(
         }
         Err(error) => {
             payload.push(("error", json!(error).into()));
-            refused(&mut fields, &error.guest);
+            refused(&mut fields, operation.spec.effect, &error.guest);
             give_back(host, passage, &error.guest);
             Err(error)
         }
@@ -493,7 +493,12 @@ fn conclude(
 }
 
 /// Says on record why a call gave its caller nothing.
-fn refused(fields: &mut Fields, error: &GuestError) {
+fn refused(fields: &mut Fields, effect: Effect, error: &GuestError) {
+    if effect != Effect::Read && fields.outcome.is_some() {
+        // The connector has acted, and only its answer is refused: an effect that has happened is no error.
+        fields.reason = Some("not-delivered".into());
+        return;
+    }
     let unknown = matches!(error, GuestError::Indeterminate(_));
     fields.outcome = Some(if unknown { CallOutcome::Indeterminate } else { CallOutcome::Error });
     fields.reason = Some(error.case().into());

@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use bailiwick_core::AgentRunner as _;
 use bailiwick_core::grant::Condition;
 use bailiwick_core::ids::TaskId;
+use bailiwick_core::limits::ByteCount;
 use bailiwick_core::policy::PolicyEngine;
 use bailiwick_core::record::{CallOutcome, RecordKind};
 use bailiwick_core::runner::{Confidence, TaskReport};
@@ -250,5 +251,26 @@ async fn tasks_that_share_a_budget_never_overspend_it_together() -> Result<()> {
     }
     // A mail's repeats are not recognised, so each of its calls counts. All of the budget can be used, and not more.
     ensure!((mails, reads, told) == (7, 13, 20), "{mails} mails, {reads} reads, {told} answers");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_effect_whose_answer_is_refused_is_on_record_as_done() -> Result<()> {
+    let bench = puppet_bench(settings()).await?;
+    let note = [("customer", is(CUSTOMER)), ("text", Condition::Any)];
+    let script = json!({ "acts": [call(NOTE, CUSTOMER)] });
+    // The budget does not suffice for the answer; or the answer is of another type than the contract says.
+    for (bytes_in, answer, seen) in [(1, json!("N-1"), "budget-budgetkind::bytesin"), (100, json!(7), "bad-upstream")] {
+        bench.upstream.answer(NOTE, Ok(answer));
+        let mut draft = puppet(&bench, script.clone()).grant_with(NOTE, &note, |request| request.budgets.bytes_in = ByteCount(bytes_in))?;
+        draft.spec.run = bailiwick_core::ids::RunId::fresh();
+        let (report, kept) = draft.run().await;
+        ensure!(results(&report)? == json!([seen]), "{:?}", report.outcome);
+        ensure!(bench.upstream.of_task(&draft.spec.id).iter().filter(|call| call.took_effect).count() == 1, "the note was written");
+        let outcome = kept.of(RecordKind::CallOutcome)[0];
+        ensure!(outcome.fields.outcome == Some(CallOutcome::Ok), "what has happened is no error: {:?}", outcome.fields);
+        ensure!(outcome.fields.reason.as_deref() == Some("not-delivered"), "{:?}", outcome.fields);
+        ensure!(outcome.payload["undo"]["operation"] == "notes.void", "what undoes it is on record: {}", outcome.payload);
+    }
     Ok(())
 }
