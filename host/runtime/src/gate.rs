@@ -12,7 +12,7 @@ use bailiwick_core::budget::Reserved;
 use bailiwick_core::canonical;
 use bailiwick_core::capability::{Dedupe, Effect, Operation};
 use bailiwick_core::connector::{Artifact, Connector, ConnectorAnswer, ConnectorCall};
-use bailiwick_core::error::{CallError, GuestError};
+use bailiwick_core::error::{CallError, ERROR_BYTES_MOST, GuestError};
 use bailiwick_core::grant::Refusal;
 use bailiwick_core::ids::{IdempotencyKey, PolicyVersion, Seq};
 use bailiwick_core::limits::LimitKind;
@@ -20,6 +20,7 @@ use bailiwick_core::policy::{CallFacts, Decision};
 use bailiwick_core::record::{CallOutcome, Fields, Part, RecordKind, Verdict};
 use bailiwick_core::runner::{CallSummary, EndReason, Source};
 use bailiwick_core::signature::{Signature, WitType};
+use bailiwick_core::text;
 use serde_json::{Map, Value, json};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Val;
@@ -260,7 +261,8 @@ fn check_policy(host: &mut Host, operation: &Operation, index: usize, args: &Val
             Arc::make_mut(&mut held.grant).renew(permit);
             Ok(())
         }
-        Some(Decision::Forbid { rules, reason: detail, policy_version }) => {
+        Some(Decision::Forbid { rules, reason: mut detail, policy_version }) => {
+            text::cut(&mut detail, ERROR_BYTES_MOST);
             let policy_version = Some(policy_version);
             Err(Denial { rule: rules.join(", ").into(), detail, is_security_event: true, grant: Some(index), policy_version })
         }
@@ -400,7 +402,8 @@ async fn act(host: &mut Host, passage: &Passage<'_>, intent: Seq) -> Result<Conn
     let waiting = Instant::now();
     let answer = within(connector.call(call), time_left).await;
     host.usage.connector_us += micros(waiting.elapsed());
-    answer.unwrap_or_else(|| {
+    // What a system behind says of a failure is kept and shown, so it is bounded.
+    answer.map(|answer| answer.map_err(CallError::bounded)).unwrap_or_else(|| {
         let detail = format!("no answer within {}ms", time_left.as_millis());
         Err(match operation.spec.effect {
             Effect::Read => CallError::new(GuestError::Timeout, detail),

@@ -255,6 +255,24 @@ async fn tasks_that_share_a_budget_never_overspend_it_together() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn denials_that_quote_a_huge_condition_stay_small() -> Result<()> {
+    let bench = puppet_bench(settings()).await?;
+    // A workflow binds an argument to its input, and whoever sends the input makes it huge.
+    let huge = "x".repeat(300_000);
+    for condition in [is(&huge), Condition::In(vec![json!(huge), json!("y")]), Condition::Prefix(huge.clone())] {
+        let draft = puppet(&bench, json!({ "acts": vec![call(NOTE, CUSTOMER); 200] }));
+        let draft = draft.grant(NOTE, &[("customer", is(CUSTOMER)), ("text", condition)])?;
+        let (report, kept) = draft.run().await;
+        ensure!(results(&report)? == json!(vec!["denied"; 200]), "{:?}", report.outcome);
+        let account: usize = report.calls.iter().filter_map(|call| call.detail.as_ref()).map(String::len).sum();
+        ensure!(account > 0 && account < 200 * 2_000, "the account of 200 denials has {account} bytes");
+        let recorded: usize = kept.of(RecordKind::CallOutcome).iter().map(|record| record.payload.to_string().len()).sum();
+        ensure!(recorded < 200 * 2_000, "200 denials take {recorded} bytes on record");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_effect_whose_answer_is_refused_is_on_record_as_done() -> Result<()> {
     let bench = puppet_bench(settings()).await?;
     let note = [("customer", is(CUSTOMER)), ("text", Condition::Any)];
