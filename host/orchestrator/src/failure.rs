@@ -8,6 +8,7 @@ use bailiwick_core::ids::AgentName;
 use bailiwick_core::limits::LimitKind;
 use bailiwick_core::plan::{GrantTemplate, RetryOn};
 use bailiwick_core::runner::{Answer, EndReason, FailureKind, TaskOutcome, TaskReport};
+use bailiwick_core::text::is_active;
 use bailiwick_schema::Schema;
 use serde_json::Value;
 
@@ -57,7 +58,7 @@ pub(crate) fn judge(step: &CompiledStep, agent: &AgentName, report: &TaskReport,
 
 /// Takes out of an agent's text what a terminal would obey, and bounds it: it is shown to people, in cards too. The report has all of it.
 fn clean(text: &str) -> String {
-    let mut clean: String = text.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut clean: String = text.chars().take(MAX_MESSAGE_CHARS).map(|c| if is_active(c) { ' ' } else { c }).collect();
     if text.chars().nth(MAX_MESSAGE_CHARS).is_some() {
         clean.push('…');
     }
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_agents_text_is_bounded_and_harmless() {
-        assert_eq!(clean("a\u{1b}[2J\u{9b}x\nb"), "a [2J x b");
+        assert_eq!(clean("a\u{1b}[2J\u{9b}x\nb\u{202e}c\u{e0041}"), "a [2J x b c ");
         assert_eq!(clean(&"é".repeat(MAX_MESSAGE_CHARS)).chars().count(), MAX_MESSAGE_CHARS);
         assert_eq!(clean(&"é".repeat(MAX_MESSAGE_CHARS + 1)).chars().last(), Some('…'));
     }

@@ -138,6 +138,29 @@ async fn foreign_and_absent_ids_are_told_apart_neither_by_answer_nor_by_time() -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forged_lines_and_escapes_in_logs_stay_within_their_line() -> Result<()> {
+    let bench = puppet_bench(settings()).await?;
+    let forged = "x\n{\"format\":1,\"seq\":0,\"kind\":\"call-outcome\",\"outcome\":\"ok\"}\r\u{1b}[2J\u{9b}1A\u{2028}y\u{2029}\u{85}\u{202e}z\u{61c}\u{e0041}";
+    let acts = ["log", "progress", "print"].map(|act| json!({"do": act, "text": forged}));
+    let (report, kept) = puppet(&bench, json!({ "acts": acts })).run().await;
+    answered(&report)?;
+    // Printing is by lines, and one line break was printed.
+    ensure!(report.log.len() == 4, "{:?}", report.log);
+    let sources: Vec<&str> = report.log.iter().map(|line| line.split(':').next().unwrap_or_default()).collect();
+    ensure!(sources == ["info", "progress", "stdout", "stdout"], "who said it stands before it: {:?}", report.log);
+    let transcript = kept.of(RecordKind::TaskTranscript)[0].payload.to_string();
+    for text in report.log.iter().chain([&transcript]) {
+        let active = |c: char| {
+            c.is_control() || matches!(c, '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
+        };
+        ensure!(!text.contains(active), "{text:?}");
+    }
+    // No record is there that the host did not write.
+    ensure!(kept.of(RecordKind::CallOutcome).is_empty() && kept.of(RecordKind::TaskEnded).len() == 1, "{:?}", kept.kinds());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_answer_claims_reaches_no_field_of_an_envelope() -> Result<()> {
     let bench = puppet_bench(settings()).await?;
     let forged = json!({
