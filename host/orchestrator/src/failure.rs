@@ -53,7 +53,11 @@ pub(crate) fn judge(step: &CompiledStep, agent: &AgentName, report: &TaskReport,
         TaskOutcome::Ended(reason) => (class_of_end(reason), Cause::Ended(reason.clone())),
     };
     let class = after_denials(class, report);
-    Err(Failure { class, cause, unrepeatable: unrepeatable(step, report) })
+    let labels = match &report.outcome {
+        TaskOutcome::Answered(answer) => answer.labels.clone(),
+        TaskOutcome::Failed { .. } | TaskOutcome::Ended(_) => report.labels.clone(),
+    };
+    Err(Failure { class, cause, unrepeatable: unrepeatable(step, report), labels })
 }
 
 /// Takes out of an agent's text what a terminal would obey, and bounds it: it is shown to people, in cards too. The report has all of it.
@@ -160,6 +164,7 @@ mod tests {
             grants: vec![GrantUse { id: GrantId::from("g"), operation: "notify/messages.send".to_owned(), calls }],
             calls: results.iter().map(call).collect(),
             denied_calls: 0,
+            labels: Default::default(),
             log: Vec::new(),
         }
     }
@@ -212,7 +217,7 @@ mod tests {
 
     #[test]
     fn retries_are_for_what_may_pass() {
-        let failure = |class, cause| Failure { class, cause, unrepeatable: None };
+        let failure = |class, cause| Failure { class, cause, unrepeatable: None, labels: Default::default() };
         let agent = |kind| Cause::Agent { kind, message: String::new() };
         let limit = |limit| Cause::Ended(EndReason::Limit { limit, detail: String::new() });
         let on = [RetryOn::Retryable];

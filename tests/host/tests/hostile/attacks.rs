@@ -1,6 +1,6 @@
 //! Attacks by a guest that does whatever its author wants: each test asks the upstream, the guest and the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use bailiwick_core::ids::TaskId;
 use bailiwick_core::limits::ByteCount;
 use bailiwick_core::policy::PolicyEngine;
 use bailiwick_core::record::{CallOutcome, RecordKind};
-use bailiwick_core::runner::{Confidence, TaskReport};
+use bailiwick_core::runner::{Confidence, FailureKind, TaskOutcome, TaskReport};
 use bailiwick_policy::{CedarEngine, DEFAULT_POLICY, Freezes, Policies, PolicySource};
 use bailiwick_test_artifacts::{self as artifacts, assert_every_attacks};
 use bailiwick_test_host::upstream::{CUSTOMER, ORDER, OTHER_CUSTOMER, OTHER_ORDER};
@@ -313,5 +313,25 @@ async fn an_effect_whose_answer_is_refused_is_on_record_as_done() -> Result<()> 
         ensure!(outcome.fields.reason.as_deref() == Some("not-delivered"), "{:?}", outcome.fields);
         ensure!(outcome.payload["undo"]["operation"] == "notes.void", "what undoes it is on record: {}", outcome.payload);
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_fails_says_what_it_had_read() -> Result<()> {
+    let bench = puppet_bench(settings()).await?;
+    let untrusted = BTreeSet::from(["pii".to_owned(), "untrusted".to_owned()]);
+    for (script, end) in [
+        (json!({"acts": [call(CUSTOMERS, CUSTOMER)], "fail": "what I read: …"}), "retryable"),
+        (json!({"acts": [call(CUSTOMERS, CUSTOMER), call("trap", "")]}), "trap"),
+        (json!({"acts": [call(CUSTOMERS, CUSTOMER)], "confidence": 2_000}), "invalid-answer"),
+    ] {
+        let (report, kept) = puppet(&bench, script).grant(CUSTOMERS, &[("id", is(CUSTOMER))])?.run().await;
+        ensure!(kept.end() == end && report.labels == untrusted, "{end}: {:?}", report.labels);
+        let ended = kept.of(RecordKind::TaskEnded)[0];
+        ensure!(ended.fields.labels == ["pii", "untrusted"], "{end}: {:?}", ended.fields.labels);
+    }
+    let (report, kept) = puppet(&bench, json!({"fail": "I read nothing"})).run().await;
+    ensure!(matches!(report.outcome, TaskOutcome::Failed { kind: FailureKind::Retryable, .. }) && report.labels.is_empty(), "{report:?}");
+    ensure!(kept.of(RecordKind::TaskEnded)[0].fields.labels.is_empty(), "{:?}", kept.kinds());
     Ok(())
 }
