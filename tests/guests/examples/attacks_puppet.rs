@@ -6,6 +6,7 @@ use bailiwick_test_guests::{case, raw, raw_guest};
 use serde_json::{Value, json};
 
 const WANTS: &[&str] = &[
+    "billing/accounts.set-return-status",
     "crm/customers.get",
     "crm/notes.append",
     "notify/messages.send",
@@ -82,6 +83,9 @@ fn perform(act: &Act) -> (String, String) {
         "ticketing/tickets.create" => {
             use ticketing::tickets::{Kind, Status, create};
             told(create(id, Kind::Question, Status::Open, "a question", text))
+        }
+        "billing/accounts.set-return-status" => {
+            told(billing::accounts::set_return_status(id, billing::accounts::ReturnStatus::Expected, text))
         }
         "log" => task::info(text).into_done(),
         "progress" => task::progress(text).into_done(),

@@ -3,6 +3,7 @@
 mod attacks;
 mod completeness;
 mod contract;
+mod deputies;
 mod grants;
 mod install;
 mod ledger;
