@@ -25,6 +25,7 @@ use crate::attacks::{CUSTOMERS, MAIL, ORDERS, call, cedar, is, puppet, puppet_be
 use crate::settings;
 
 const STATUS: &str = "billing/accounts.set-return-status";
+const LABEL: &str = "shipping/parcels.create-label";
 
 /// A bench with the sample's connectors, and their journals.
 struct Shop {
@@ -116,14 +117,15 @@ async fn a_write_about_a_strangers_order_is_one_about_none() -> Result<()> {
     let shop = Shop::open(Arc::new(StepRule)).await?;
     // A hostile requester names a stranger's order, so the grant is about it; a hostile agent looks what it can learn or do.
     for (order, expected) in [(fixed::ORDER_OF_OTHER, "not-found"), ("O-99999", "not-found"), (fixed::ORDER_ACCEPTED, "ok")] {
-        let act = json!({"do": STATUS, "id": order, "text": ""});
+        let acts = json!([{"do": STATUS, "id": order, "text": ""}, {"do": LABEL, "id": order}]);
         let grant = [("order", is(order)), ("status", is("expected")), ("if-version", Condition::Any)];
-        let mut draft = puppet(&shop.bench, json!({ "acts": [act] })).grant(STATUS, &grant)?;
+        let label = [("order", is(order)), ("sender", Condition::Any), ("weight-grams", Condition::Max(1_000))];
+        let mut draft = puppet(&shop.bench, json!({ "acts": acts })).grant(STATUS, &grant)?.grant(LABEL, &label)?;
         draft.spec.subject = Some(fixed::CUSTOMER.into());
         draft.spec.run = RunId::fresh();
         let (report, kept) = draft.run().await;
-        ensure!(results(&report)? == json!([expected]), "{order}: {:?}", report.outcome);
-        ensure!(kept.of(RecordKind::CallIntent).len() == 1 && kept.outcomes().len() == 1, "{:?}", kept.kinds());
+        ensure!(results(&report)? == json!([expected, expected]), "{order}: {:?}", report.outcome);
+        ensure!(kept.of(RecordKind::CallIntent).len() == 2 && kept.outcomes().len() == 2, "{:?}", kept.kinds());
     }
     Ok(())
 }
