@@ -2,6 +2,8 @@
 
 #[path = "build/cargo.rs"]
 mod cargo;
+#[path = "build/component.rs"]
+mod component;
 #[path = "build/text.rs"]
 mod text;
 
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 /// Suites of guests; every guest belongs to one.
-const SUITES: [&str; 6] = ["limits", "grants", "contract", "install", "swap", "delegate"];
+const SUITES: [&str; 7] = ["attacks", "limits", "grants", "contract", "install", "swap", "delegate"];
 
 fn main() -> Result<()> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);

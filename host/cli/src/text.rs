@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
+use bailiwick_core::text::is_active;
+
 /// Replaces control characters, and those that reorder text, so that data cannot speak to the terminal.
 ///
 /// Everything printed that comes from agents, data or files passes this; a line break becomes a visible sign too.
@@ -17,11 +19,6 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 /// As [`clean`], but keeps line breaks and tabs: for source text and the messages of other programs.
 pub fn clean_lines(text: &str) -> String {
     text.chars().map(|c| if is_active(c) && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
-}
-
-fn is_active(c: char) -> bool {
-    // Bidirectional overrides and isolates can make a line read as another one ("Trojan Source"); line and paragraph separators break lines.
-    c.is_control() || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Shortens a text to a number of columns, with `…` where something is left out.

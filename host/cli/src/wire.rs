@@ -420,6 +420,7 @@ fn not_run(reason: EndReason) -> TaskReport {
         grants: Vec::new(),
         calls: Vec::new(),
         denied_calls: 0,
+        labels: Default::default(),
         log: Vec::new(),
     }
 }

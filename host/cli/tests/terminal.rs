@@ -127,6 +127,15 @@ fn what_agents_and_data_say_is_not_said_to_the_terminal() {
     // The same holds where nobody looks.
     let output = bailiwick(["run", mailing.project.path()]);
     assert!(output.stdout.contains("O-1\u{fffd}gnorw") && !output.stdout.contains(['\x1b', '\x07', '\u{202e}']), "{output:?}");
+    // And for documents, which hold the very same value.
+    for words in
+        [vec!["run", "--json", mailing.project.path()], vec!["ledger", "show", "--last", "--json", "--project", mailing.project.path()]]
+    {
+        let output = bailiwick(words);
+        assert!(output.stdout.contains(r"O-1\u202egnorw") && output.stdout.contains(r"note\u009b2J"), "{output:?}");
+        assert!(!output.stdout.contains(['\x1b', '\x07', '\u{9b}', '\u{202e}']), "{output:?}");
+        assert!(serde_json::from_str::<serde_json::Value>(&output.stdout).unwrap().to_string().contains("O-1\u{202e}gnorw"));
+    }
 }
 
 #[test]

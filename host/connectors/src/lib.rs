@@ -15,6 +15,7 @@ mod mail;
 mod outcome;
 mod places;
 mod problem;
+mod reading;
 mod rules;
 mod shipping;
 mod sql;

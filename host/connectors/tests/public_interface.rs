@@ -25,8 +25,13 @@ fn load(state: &Path, catalog: &Catalog) -> Vec<Arc<dyn Connector>> {
 
 fn call(catalog: &Catalog, name: &str, args: Value) -> ConnectorCall {
     let operation = catalog.resolve(name).unwrap().clone();
-    let origin =
-        CallOrigin { tenant: generator::TENANT.into(), run: "run".into(), step: "step".into(), task: "task".into(), subject: None };
+    let origin = CallOrigin {
+        tenant: generator::TENANT.into(),
+        run: "run".into(),
+        step: "step".into(),
+        task: "task".into(),
+        subject: Some(generator::fixed::CUSTOMER.into()),
+    };
     let key = IdempotencyKey::new(&origin.tenant, &origin.run, &origin.step, &operation.full, 0);
     ConnectorCall {
         key: (operation.spec.effect != Effect::Read).then_some(key),

@@ -1,6 +1,6 @@
 //! Budgets of a grant: they hold for the step over all its attempts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -38,21 +38,20 @@ impl Budgets {
     }
 }
 
-/// What one [`BudgetUse::reserve`] counted; [`BudgetUse::release`] gives back exactly that.
+/// One call that [`BudgetUse::reserve`] let through; [`BudgetUse::release`] takes it back.
 #[derive(Debug)]
-#[must_use = "a reservation says whether the call was counted"]
+#[must_use = "a reservation says that the call may be made"]
 pub struct Reserved {
     effect: Option<u32>,
-    /// A repeat of an effect that was counted before counted nothing, so there is nothing of it to give back.
-    is_counted: bool,
 }
 
 /// What was used under one grant so far. Shared by all attempts of a step.
 #[derive(Debug, Default)]
 pub struct BudgetUse {
     calls: AtomicU64,
-    /// Ordinals of the effects among `calls`: a later attempt that repeats one of them asks for the same effect. Never larger than the budget of calls.
-    effects: Mutex<BTreeSet<u32>>,
+    /// Ordinals of the effects among `calls`, each with the calls that may have made it: a later attempt that repeats one of them asks for the same
+    /// effect. Never more ordinals than the budget of calls.
+    effects: Mutex<BTreeMap<u32, u32>>,
     bytes_out: AtomicU64,
     bytes_in: AtomicU64,
 }
@@ -60,6 +59,7 @@ pub struct BudgetUse {
 impl BudgetUse {
     /// Starts from what earlier attempts used, as read back from the ledger; `effects` are the ordinals of repeatable effects among `calls`.
     pub fn resumed(calls: u64, effects: BTreeSet<u32>, bytes_out: u64, bytes_in: u64) -> Self {
+        let effects = effects.into_iter().map(|ordinal| (ordinal, 1)).collect();
         Self { calls: calls.into(), effects: Mutex::new(effects), bytes_out: bytes_out.into(), bytes_in: bytes_in.into() }
     }
 
@@ -74,27 +74,34 @@ impl BudgetUse {
         }
         // The lock is held while counting, so that two calls with the same ordinal cannot both count or both be free.
         let mut effects = self.effects.lock().unwrap_or_else(PoisonError::into_inner);
-        let repeats = effect.is_some_and(|ordinal| effects.contains(&ordinal));
+        let repeats = effect.is_some_and(|ordinal| effects.contains_key(&ordinal));
         if !repeats && !add_within(&self.calls, 1, budgets.calls) {
             self.bytes_out.fetch_sub(bytes, Ordering::Relaxed);
             return Err(BudgetKind::Calls);
         }
-        effects.extend(effect);
-        Ok(Reserved { effect, is_counted: !repeats })
+        if let Some(ordinal) = effect {
+            let made_by = effects.entry(ordinal).or_default();
+            *made_by = made_by.saturating_add(1);
+        }
+        Ok(Reserved { effect })
     }
 
     /// Gives back the call of an effect of which it is certain that nothing happened, so that a later attempt may try
     /// again. Never call it for a `read`: what was asked is out.
     ///
-    /// A repeat gives nothing back: that nothing happened now does not undo what an earlier attempt did.
+    /// It is given back when none of the calls that asked for the effect may have made it: that nothing happened now does not undo what another
+    /// attempt did, earlier or at the same time.
     pub fn release(&self, reserved: Reserved) {
-        if !reserved.is_counted {
-            return;
-        }
         let mut effects = self.effects.lock().unwrap_or_else(PoisonError::into_inner);
-        if reserved.effect.is_none_or(|ordinal| effects.remove(&ordinal)) {
-            let _ = self.calls.try_update(Ordering::Relaxed, Ordering::Relaxed, |calls| calls.checked_sub(1));
+        if let Some(ordinal) = reserved.effect {
+            let Some(made_by) = effects.get_mut(&ordinal) else { return };
+            *made_by = made_by.saturating_sub(1);
+            if *made_by > 0 {
+                return;
+            }
+            effects.remove(&ordinal);
         }
+        let _ = self.calls.try_update(Ordering::Relaxed, Ordering::Relaxed, |calls| calls.checked_sub(1));
     }
 
     /// Counts the bytes of a result before the guest sees it.
@@ -153,10 +160,11 @@ mod tests {
     fn a_repeated_effect_counts_once_and_a_released_one_not_at_all() {
         let used = BudgetUse::default();
         let first = used.reserve(&BUDGETS, 0, Some(0)).unwrap();
-        assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(0))), Ok(()));
+        let again = used.reserve(&BUDGETS, 0, Some(0)).unwrap();
         assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(1))), Ok(()));
         assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(2))), Err(BudgetKind::Calls));
         used.release(first);
+        used.release(again);
         assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(2))), Ok(()));
         assert_eq!(kept(used.reserve(&BUDGETS, 0, Some(0))), Err(BudgetKind::Calls));
         assert_eq!(used.calls(), 2);
@@ -169,6 +177,18 @@ mod tests {
         // The effect happened in a first attempt; a second one repeats it with arguments that are refused.
         drop(used.reserve(&budgets, 0, Some(0)).unwrap());
         used.release(used.reserve(&budgets, 0, Some(0)).unwrap());
+        assert_eq!(used.calls(), 1);
+        assert_eq!(kept(used.reserve(&budgets, 0, Some(1))), Err(BudgetKind::Calls));
+    }
+
+    /// A call is slow, its repeat is quick and makes the effect, and then the slow one finds its system unavailable.
+    #[test]
+    fn a_call_that_does_nothing_does_not_give_back_what_its_repeat_does_meanwhile() {
+        let budgets = Budgets { calls: 1, ..BUDGETS };
+        let used = BudgetUse::default();
+        let slow = used.reserve(&budgets, 0, Some(0)).unwrap();
+        drop(used.reserve(&budgets, 0, Some(0)).unwrap());
+        used.release(slow);
         assert_eq!(used.calls(), 1);
         assert_eq!(kept(used.reserve(&budgets, 0, Some(1))), Err(BudgetKind::Calls));
     }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::text;
+
 /// Which budget was used up; the cases of WIT `budget-kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -82,6 +84,9 @@ impl GuestError {
     }
 }
 
+/// Most bytes of a text of an error that the gate keeps.
+pub const ERROR_BYTES_MOST: usize = 1_000;
+
 /// Why a connector, or the gate, gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{}: {detail}", .guest.case())]
@@ -96,6 +101,27 @@ impl CallError {
     /// Joins what the guest and what the operator learns.
     pub fn new(guest: GuestError, detail: impl Into<String>) -> Self {
         Self { guest, detail: detail.into() }
+    }
+
+    /// Cuts its texts at [`ERROR_BYTES_MOST`]: they are kept for every call, and what they quote may be as long as somebody outside wanted it.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        text::cut(&mut self.detail, ERROR_BYTES_MOST);
+        match &mut self.guest {
+            GuestError::Denied(text)
+            | GuestError::Invalid(text)
+            | GuestError::Conflict(text)
+            | GuestError::Indeterminate(text)
+            | GuestError::NeedsApproval(text) => text::cut(text, ERROR_BYTES_MOST),
+            GuestError::Revoked
+            | GuestError::NotFound
+            | GuestError::Budget(_)
+            | GuestError::RateLimited(_)
+            | GuestError::Timeout
+            | GuestError::Unavailable
+            | GuestError::BadUpstream => {}
+        }
+        self
     }
 
     /// There is no such thing.
@@ -122,6 +148,18 @@ impl CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_cut_at_a_character() {
+        let long = "é".repeat(ERROR_BYTES_MOST);
+        let error = CallError::new(GuestError::Conflict(long.clone()), long).bounded();
+        let GuestError::Conflict(text) = &error.guest else { panic!("{error:?}") };
+        for text in [text, &error.detail] {
+            assert!(text.len() <= ERROR_BYTES_MOST + "…".len() && text.ends_with("é…"), "{}", text.len());
+        }
+        let short = CallError::invalid("id", "too long");
+        assert_eq!(short.clone().bounded(), short);
+    }
 
     #[test]
     fn the_json_form_is_that_of_the_wit_variant() {

@@ -3,9 +3,12 @@
 //! A run is the fold of its events ([`crate::run::RunState::apply`]), live and when they are read back. An event stands in the ledger as a
 //! [`RecordKind::RunEvent`](crate::record::RecordKind::RunEvent) record: its name in the envelope, all of it in the payload under the run's subject.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::capability::Label;
 use crate::ids::{AgentName, Digest, RunId, StepPath, SubjectId, TaskId, WorkflowName};
 use crate::policy::Requester;
 use crate::runner::{Answer, EndReason, FailureKind};
@@ -222,6 +225,10 @@ pub struct Failure {
     /// An operation that may have happened in this attempt and whose repeat nobody would recognise: nothing is tried again after it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unrepeatable: Option<String>,
+    /// Labels of everything that the attempt had read: its message, and that it failed, may come from there. Records of before labels were kept have
+    /// none.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub labels: BTreeSet<Label>,
 }
 
 impl std::fmt::Display for Failure {
@@ -384,7 +391,12 @@ mod tests {
     #[test]
     fn names_are_the_tags() {
         let cause = Cause::Expression { place: "when".to_owned(), message: "division by zero".to_owned() };
-        let failure = Failure { class: FailureClass::Expression, cause, unrepeatable: Some("notify/messages.send".to_owned()) };
+        let failure = Failure {
+            class: FailureClass::Expression,
+            cause,
+            unrepeatable: Some("notify/messages.send".to_owned()),
+            labels: ["pii".to_owned()].into(),
+        };
         let card = BriefingCard { queue: String::new(), summary: String::new(), facts: vec![], tried: vec![], question: String::new() };
         let step = StepPath::from("s");
         let events = [

@@ -12,6 +12,7 @@ use crate::budget::Budgets;
 use crate::capability::{FieldPath, Operation, OperationId};
 use crate::ids::{GrantId, PolicyVersion, TaskId};
 use crate::policy::Permit;
+use crate::text;
 
 /// What an argument must satisfy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,17 +77,33 @@ fn whole(value: &Value) -> Option<i128> {
     value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))
 }
 
+/// Most bytes that a message quotes of a condition. Its value comes from a run's input, and every denial quotes it.
+const CONDITION_BYTES: usize = 200;
+
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any"),
-            Self::Equals(value) => write!(f, "{value}"),
-            Self::In(values) => write!(f, "in {}", Value::from(values.clone())),
+            Self::Equals(value) => text::write_cut(f, CONDITION_BYTES, format_args!("{value}")),
+            Self::In(values) => text::write_cut(f, CONDITION_BYTES, format_args!("in {}", Listed(values))),
             Self::Max(n) => write!(f, "at most {n}"),
             Self::Min(n) => write!(f, "at least {n}"),
-            Self::Prefix(text) => write!(f, "starts with {text:?}"),
-            Self::Host(text) => write!(f, "host {text}"),
+            Self::Prefix(text) => text::write_cut(f, CONDITION_BYTES, format_args!("starts with {text:?}")),
+            Self::Host(text) => text::write_cut(f, CONDITION_BYTES, format_args!("host {text}")),
         }
+    }
+}
+
+/// Writes values as a JSON list without copying them.
+struct Listed<'v>(&'v [Value]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (index, value) in self.0.iter().enumerate() {
+            write!(f, "{}{value}", if index > 0 { "," } else { "" })?;
+        }
+        f.write_str("]")
     }
 }
 

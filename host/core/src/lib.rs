@@ -22,6 +22,7 @@ pub mod run;
 pub mod runner;
 pub mod signature;
 pub mod suggest;
+pub mod text;
 
 pub use connector::{BoxFuture, Connector};
 pub use record::Recorder;

@@ -252,6 +252,10 @@ pub struct TaskReport {
     /// Calls that were outside the grants or that the policy forbade, all of them: a denial is final, also where the agent makes other calls
     /// afterwards.
     pub denied_calls: u64,
+    /// Labels of everything that a task without an answer had read, its input included: what it says of its failure, and that it failed, may come
+    /// from there. An answer has its own.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<Label>,
     /// Log lines and progress, cleaned of control characters; bounded by the log limit.
     pub log: Vec<String>,
 }

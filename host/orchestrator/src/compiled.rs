@@ -1,6 +1,6 @@
 //! A plan with its expressions and schemas compiled: what the stepper reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bailiwick_core::capability::FieldPath;
@@ -33,6 +33,8 @@ pub(crate) struct CompiledStep {
     pub may: Vec<CompiledGrant>,
     pub stand_in: Option<Template>,
     pub remedies: Vec<Remedy>,
+    /// Steps whose state its stand-ins read. They make no edge: a stand-in does not wait.
+    pub stand_in_reads: BTreeSet<StepPath>,
 }
 
 /// An entry of `on-error`, with its stand-in.
@@ -169,13 +171,17 @@ fn compile_step(scope: &Scope, node: &AgentNode) -> Result<CompiledStep, (String
         remedies.push(Remedy { rule: rule.clone(), stand_in });
     }
     let may = node.may.iter().map(|grant| compile_grant(grant, &own, &given)).collect::<Result<_, _>>().map_err(place("may"))?;
+    let stand_in = node.stand_in.as_ref().map(|text| template(text, &given)).transpose().map_err(place("stand-in"))?;
+    let stand_ins = stand_in.iter().chain(remedies.iter().filter_map(|remedy| remedy.stand_in.as_ref()));
+    let stand_in_reads = stand_ins.flat_map(|template| scope.states_read(template)).collect();
     Ok(CompiledStep {
         when: when.transpose().map_err(|error| place("when")(error.to_string()))?,
         with: template(&node.with, &own).map_err(place("with"))?,
         output: Arc::new(Schema::of_agent(&node.output_schema).map_err(place("output schema"))?),
         may,
-        stand_in: node.stand_in.as_ref().map(|text| template(text, &given)).transpose().map_err(place("stand-in"))?,
+        stand_in,
         remedies,
+        stand_in_reads,
         node: Arc::new(node.clone()),
     })
 }

@@ -8,6 +8,7 @@ use bailiwick_core::ids::AgentName;
 use bailiwick_core::limits::LimitKind;
 use bailiwick_core::plan::{GrantTemplate, RetryOn};
 use bailiwick_core::runner::{Answer, EndReason, FailureKind, TaskOutcome, TaskReport};
+use bailiwick_core::text::is_active;
 use bailiwick_schema::Schema;
 use serde_json::Value;
 
@@ -52,12 +53,16 @@ pub(crate) fn judge(step: &CompiledStep, agent: &AgentName, report: &TaskReport,
         TaskOutcome::Ended(reason) => (class_of_end(reason), Cause::Ended(reason.clone())),
     };
     let class = after_denials(class, report);
-    Err(Failure { class, cause, unrepeatable: unrepeatable(step, report) })
+    let labels = match &report.outcome {
+        TaskOutcome::Answered(answer) => answer.labels.clone(),
+        TaskOutcome::Failed { .. } | TaskOutcome::Ended(_) => report.labels.clone(),
+    };
+    Err(Failure { class, cause, unrepeatable: unrepeatable(step, report), labels })
 }
 
 /// Takes out of an agent's text what a terminal would obey, and bounds it: it is shown to people, in cards too. The report has all of it.
 fn clean(text: &str) -> String {
-    let mut clean: String = text.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut clean: String = text.chars().take(MAX_MESSAGE_CHARS).map(|c| if is_active(c) { ' ' } else { c }).collect();
     if text.chars().nth(MAX_MESSAGE_CHARS).is_some() {
         clean.push('…');
     }
@@ -159,6 +164,7 @@ mod tests {
             grants: vec![GrantUse { id: GrantId::from("g"), operation: "notify/messages.send".to_owned(), calls }],
             calls: results.iter().map(call).collect(),
             denied_calls: 0,
+            labels: Default::default(),
             log: Vec::new(),
         }
     }
@@ -182,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_agents_text_is_bounded_and_harmless() {
-        assert_eq!(clean("a\u{1b}[2J\u{9b}x\nb"), "a [2J x b");
+        assert_eq!(clean("a\u{1b}[2J\u{9b}x\nb\u{202e}c\u{e0041}"), "a [2J x b c ");
         assert_eq!(clean(&"é".repeat(MAX_MESSAGE_CHARS)).chars().count(), MAX_MESSAGE_CHARS);
         assert_eq!(clean(&"é".repeat(MAX_MESSAGE_CHARS + 1)).chars().last(), Some('…'));
     }
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn retries_are_for_what_may_pass() {
-        let failure = |class, cause| Failure { class, cause, unrepeatable: None };
+        let failure = |class, cause| Failure { class, cause, unrepeatable: None, labels: Default::default() };
         let agent = |kind| Cause::Agent { kind, message: String::new() };
         let limit = |limit| Cause::Ended(EndReason::Limit { limit, detail: String::new() });
         let on = [RetryOn::Retryable];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bailiwick_core::ids::StepPath;
 use bailiwick_core::plan::Edge;
-use bailiwick_expr::{Bounds, Env, Mention, Type};
+use bailiwick_expr::{Bounds, Env, Mention, Template, Type};
 
 /// The bounds of every expression of a workflow.
 pub(crate) fn bounds() -> Bounds {
@@ -90,6 +90,18 @@ impl Scope {
             }
         }
         env
+    }
+
+    /// Gives the steps whose state an expression reads: all, where it reads `steps` as a whole.
+    pub(crate) fn states_read(&self, template: &Template) -> Vec<StepPath> {
+        let mentions = template.mentions();
+        let of_states = mentions.iter().filter(|mention| mention.root == "steps");
+        of_states
+            .flat_map(|mention| match mention.path.first() {
+                Some(step) => vec![StepPath::from(step.as_str())],
+                None => self.steps.keys().cloned().collect(),
+            })
+            .collect()
     }
 
     /// Gives the edge that a mention makes, and to which step; `None` where it mentions no step.

@@ -168,7 +168,7 @@ impl Stepper<'_> {
                 attempt: state.attempts + 1,
                 agent,
                 input,
-                labels: self.labels(step),
+                labels: self.labels(step, state),
                 wants,
                 limits: step.node.limits,
                 timeout: step.node.timeout,
@@ -176,19 +176,25 @@ impl Stepper<'_> {
         }
     }
 
-    /// Gives the labels of everything that a step reads or waits for. A step that has no answer hands on what decided about it: that it
-    /// was skipped, or has a stand-in, tells something of what it would have read.
-    fn labels(&self, step: &CompiledStep) -> BTreeSet<Label> {
-        let mut labels = BTreeSet::new();
+    /// Gives the labels of everything that a step reads or waits for, and of what its own earlier attempts had read: that there is a further one tells
+    /// it something of them. A step that has no answer hands on what decided about it: that it was skipped, failed, or has a stand-in, tells something
+    /// of what it has read, or would have.
+    fn labels(&self, step: &CompiledStep, state: &StepState) -> BTreeSet<Label> {
+        let mut labels = failed_labels(state);
         let mut seen = BTreeSet::new();
         let mut open: Vec<&StepPath> = step.node.needs.keys().collect();
         while let Some(name) = open.pop() {
             if !seen.insert(name) {
                 continue;
             }
-            match self.state.step(name).and_then(|state| state.answer.as_ref()) {
+            let (Some(state), Some(step)) = (self.state.step(name), self.workflow.steps.get(name)) else { continue };
+            labels.extend(failed_labels(state));
+            match &state.answer {
                 Some(answer) => labels.extend(answer.labels.iter().cloned()),
-                None => open.extend(self.workflow.steps.get(name).into_iter().flat_map(|step| step.node.needs.keys())),
+                None => {
+                    open.extend(step.node.needs.keys());
+                    open.extend(step.stand_in_reads.iter().filter(|_| state.value.is_some()));
+                }
             }
         }
         labels
@@ -253,8 +259,13 @@ impl Stepper<'_> {
     }
 }
 
+/// Labels of what the failed attempts of a step had read.
+fn failed_labels(state: &StepState) -> BTreeSet<Label> {
+    state.failures.iter().flat_map(|tried| tried.failure.labels.iter().cloned()).collect()
+}
+
 /// An attempt that could not even begin.
 fn failed(name: &StepPath, state: &StepState, cause: Cause) -> Command {
-    let failure = Failure { class: FailureClass::Expression, cause, unrepeatable: None };
+    let failure = Failure { class: FailureClass::Expression, cause, unrepeatable: None, labels: BTreeSet::new() };
     Command::Record(Box::new(Event::AttemptFailed { step: name.clone(), attempt: state.attempts + 1, failure }))
 }

@@ -127,6 +127,14 @@ const STACK_LEAST: usize = 256 * 1024;
 /// Bytes of that stack.
 const STACK_BYTES: usize = 1024 * 1024;
 
+/// Decides on a stack whose bounds Cedar knows.
+///
+/// Where guests call, the stack is the guest's own, of which Cedar's guard against deep recursion knows nothing: it would take it for
+/// used up and refuse to evaluate, and everything would be forbidden.
+pub(crate) fn on_own_stack<T>(decide: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK_LEAST, STACK_BYTES, decide)
+}
+
 /// What is left to decide at each call under a grant.
 pub(crate) struct Residue {
     policies: Arc<Policies>,
@@ -153,15 +161,8 @@ impl Residue {
         Self { policies: Arc::clone(policies), action: Arc::clone(action), slice, principal, entities, context, standing }
     }
 
-    /// Decides a call; gives the permits that hold, at least one.
-    ///
-    /// Where guests call, the stack is the guest's own, of which Cedar's guard against deep recursion knows nothing: it would take it for
-    /// used up and refuse to evaluate. So the decision is made on a stack whose bounds it knows.
+    /// Decides a call; gives the permits that hold, at least one. Where guests call, it has to be within [`on_own_stack`].
     pub(crate) fn decide(&self, context: &PolicyContext, call: &CallFacts<'_>) -> Result<Vec<String>, Refused> {
-        stacker::maybe_grow(STACK_LEAST, STACK_BYTES, || self.decide_here(context, call))
-    }
-
-    fn decide_here(&self, context: &PolicyContext, call: &CallFacts<'_>) -> Result<Vec<String>, Refused> {
         let part = &self.slice.at_call;
         let Some(operation) = &self.action.operation else { return Err(Refused::by_default()) };
         let mut pairs = self.context.clone();

@@ -12,7 +12,7 @@ use bailiwick_core::policy::{ActDecision, CallFacts, Decision, Opening, PolicyCo
 use cedar_policy::Entity;
 use parking_lot::Mutex;
 
-use crate::decide::{Doer, Refused, Residue, weigh};
+use crate::decide::{Doer, Refused, Residue, on_own_stack, weigh};
 use crate::facts;
 use crate::freeze::{self, Freeze, FreezeProblem, Freezes};
 use crate::load::Policies;
@@ -288,7 +288,7 @@ impl PolicyEngine for CedarEngine {
         let note = grant.permit().note::<Note>().filter(|note| note.generation == self.generation.load(Ordering::Acquire));
         match note {
             Some(Note { residue: None, .. }) => None,
-            _ => Some(self.decide_call(context, operation, grant, call, note.is_some())),
+            _ => Some(on_own_stack(|| self.decide_call(context, operation, grant, call, note.is_some()))),
         }
     }
 

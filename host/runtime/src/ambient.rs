@@ -3,7 +3,7 @@
 //!
 //! None reaches anything outside. They are served deterministically from the task's seed and start time, counted against
 //! the limits, and kept in the task's transcript so that a replay can compare. Where the type has a place to say no,
-//! the answer is empty; `docs/ambient.md` lists each function with what it gives.
+//! the answer is empty; `docs/limits.md` lists each function with what it gives.
 
 use std::sync::Arc;
 

@@ -9,18 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bailiwick_core::budget::Reserved;
+use bailiwick_core::budget::{BudgetUse, Reserved};
 use bailiwick_core::canonical;
 use bailiwick_core::capability::{Dedupe, Effect, Operation};
 use bailiwick_core::connector::{Artifact, Connector, ConnectorAnswer, ConnectorCall};
-use bailiwick_core::error::{BudgetKind, CallError, GuestError};
+use bailiwick_core::error::{BudgetKind, CallError, ERROR_BYTES_MOST, GuestError};
 use bailiwick_core::grant::Refusal;
-use bailiwick_core::ids::{IdempotencyKey, Seq};
+use bailiwick_core::ids::{IdempotencyKey, PolicyVersion, Seq};
 use bailiwick_core::limits::LimitKind;
 use bailiwick_core::policy::{CallFacts, Decision};
 use bailiwick_core::record::{CallOutcome, Fields, Part, RecordKind, Verdict};
 use bailiwick_core::runner::{CallSummary, EndReason, Source};
 use bailiwick_core::signature::{Signature, WitType};
+use bailiwick_core::text;
 use serde_json::{Map, Value, json};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Val;
@@ -32,9 +33,6 @@ use crate::{ambient, delegate, json};
 const DENIED_ARGS_KEPT: u64 = 4 * 1024;
 /// Denials of one task whose arguments are kept; of further ones only the envelope is.
 const DENIALS_WITH_ARGS: u32 = 100;
-
-/// Reason of the security event of a call whose answer is not delivered, because it would not be permitted any more.
-const WITHDRAWN: &str = "withdrawn-in-flight";
 
 /// What stands behind an imported function.
 pub(crate) enum Target {
@@ -100,7 +98,35 @@ struct Passage<'a> {
     effect: Option<u32>,
     /// What the call took of its grant's budget, and of those that the grant was made from; taken out when it is given back.
     reserved: Option<Taken>,
+    /// What was used under the grant before this call.
+    before: Before,
     started: Instant,
+}
+
+/// What a policy may ask about the use of a grant.
+#[derive(Clone, Copy)]
+struct Used {
+    calls: u64,
+    bytes_out: u64,
+}
+
+impl Used {
+    fn of(used: &BudgetUse) -> Self {
+        Self { calls: used.calls(), bytes_out: used.bytes_out() }
+    }
+}
+
+/// What was used before a call: under its grant, and under those that the grant was made from.
+struct Before {
+    own: Used,
+    above: Vec<Used>,
+}
+
+impl Before {
+    fn of(host: &Host, grant: usize) -> Self {
+        let Some(held) = host.grants.get(grant) else { return Self { own: Used { calls: 0, bytes_out: 0 }, above: Vec::new() } };
+        Self { own: Used::of(&held.used), above: held.above.iter().map(|above| Used::of(&above.used)).collect() }
+    }
 }
 
 async fn call(
@@ -131,6 +157,7 @@ async fn call(
                 detail: refused.detail,
                 is_security_event: true,
                 grant: Some(grant),
+                policy_version: None,
             })?;
         }
         Ok(grant)
@@ -140,7 +167,8 @@ async fn call(
             let operation = &capability.operation;
             let once = operation.spec.effect != Effect::Read && operation.spec.dedupe != Some(Dedupe::None);
             let args_bytes = canonical::size(&args);
-            Passage { capability, args, args_bytes, ordinal, grant, effect: once.then_some(ordinal), reserved: None, started }
+            let before = Before::of(host, grant);
+            Passage { capability, args, args_bytes, ordinal, grant, effect: once.then_some(ordinal), reserved: None, before, started }
         }
         Err(denial) => return deny(host, capability, &args, ordinal, &denial, fuel).map(Err),
     };
@@ -209,13 +237,15 @@ struct Denial {
     detail: String,
     is_security_event: bool,
     grant: Option<usize>,
+    /// The version of the policy that forbids, where a policy does.
+    policy_version: Option<PolicyVersion>,
 }
 
 /// Finds the grant under which the call is permitted.
 fn check(host: &mut Host, capability: &Capability, args: &Value) -> Result<usize, Denial> {
     let operation = &capability.operation;
     let Some(scope) = &host.scope else {
-        return Err(Denial { rule: "no-task".into(), detail: String::new(), is_security_event: false, grant: None });
+        return Err(Denial { rule: "no-task".into(), detail: String::new(), is_security_event: false, grant: None, policy_version: None });
     };
     let now_ms = scope.started_ms + u64::try_from(scope.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut refused: Option<(usize, Refusal)> = None;
@@ -230,7 +260,7 @@ fn check(host: &mut Host, capability: &Capability, args: &Value) -> Result<usize
         }
     }
     if let Some(index) = found {
-        return check_policy(host, operation, index, args).map(|()| index);
+        return check_policy(host, operation, index, args, &Before::of(host, index)).map(|()| index);
     }
     Err(match refused {
         None => Denial {
@@ -238,29 +268,35 @@ fn check(host: &mut Host, capability: &Capability, args: &Value) -> Result<usize
             detail: format!("the step does not grant `{}`", operation.short),
             is_security_event: true,
             grant: None,
+            policy_version: None,
         },
         Some((index, refusal)) => Denial {
             rule: "grant-conditions".into(),
             is_security_event: matches!(refusal, Refusal::Condition { names_another: true, .. }),
             detail: refusal.to_string(),
             grant: Some(index),
+            policy_version: None,
         },
     })
 }
 
 /// Asks the policy where it, or a freeze, changed since the grant was issued, or where a rule reads something of the call. A call of a delegated task is
-/// asked for each task above it too, as if that one made it: what it may not do itself, it cannot have done.
-fn check_policy(host: &mut Host, operation: &Operation, index: usize, args: &Value) -> Result<(), Denial> {
+/// asked for each task above it too, as if that one made it: what it may not do itself, it cannot have done. `used` is what was used under each grant
+/// before this call, the own one first.
+fn check_policy(host: &mut Host, operation: &Operation, index: usize, args: &Value, used: &Before) -> Result<(), Denial> {
     let (Some(scope), Some(held)) = (&host.scope, host.grants.get_mut(index)) else { return Ok(()) };
-    let own = (&mut held.grant, &held.used, &scope.policy_context);
-    let above = held.above.iter_mut().map(|above| (&mut above.grant, &above.used, &above.context));
-    for (grant, used, context) in std::iter::once(own).chain(above) {
-        let facts = CallFacts { args, labels: &scope.labels, calls: used.calls(), bytes_out: used.bytes_out() };
+    let own = (&mut held.grant, &scope.policy_context, &used.own);
+    let above = held.above.iter_mut().zip(&used.above).map(|(above, used)| (&mut above.grant, &above.context, used));
+    for (grant, context, used) in std::iter::once(own).chain(above) {
+        let facts = CallFacts { args, labels: &scope.labels, calls: used.calls, bytes_out: used.bytes_out };
         match scope.policy.at_call(context, operation, grant, &facts) {
             None => {}
             Some(Decision::Permit(permit)) => Arc::make_mut(grant).renew(permit),
-            Some(Decision::Forbid { rules, reason, .. }) => {
-                return Err(Denial { rule: rules.join(", ").into(), detail: reason, is_security_event: true, grant: Some(index) });
+            Some(Decision::Forbid { rules, reason: mut detail, policy_version }) => {
+                text::cut(&mut detail, ERROR_BYTES_MOST);
+                let policy_version = Some(policy_version);
+                let rule = rules.join(", ").into();
+                return Err(Denial { rule, detail, is_security_event: true, grant: Some(index), policy_version });
             }
         }
     }
@@ -284,7 +320,8 @@ fn deny(
         outcome: Some(CallOutcome::Denied),
         decision: Some(Verdict::Forbid),
         rule: Some(Arc::clone(&denial.rule)),
-        policy_version: held.map(|held| held.grant.policy_version().clone()),
+        // The grant may rest on an older one than the version that forbids now.
+        policy_version: denial.policy_version.clone().or_else(|| held.map(|held| held.grant.policy_version().clone())),
         grant: held.map(|held| held.grant.id().clone()),
         reference: Some(Arc::clone(&reference)),
         fuel: Some(fuel),
@@ -434,7 +471,8 @@ async fn act(host: &mut Host, passage: &Passage<'_>, intent: Seq) -> Result<Conn
     let waiting = Instant::now();
     let answer = within(connector.call(call), time_left).await;
     host.usage.connector_us += micros(waiting.elapsed());
-    answer.unwrap_or_else(|| {
+    // What a system behind says of a failure is kept and shown, so it is bounded.
+    answer.map(|answer| answer.map_err(CallError::bounded)).unwrap_or_else(|| {
         let detail = format!("no answer within {}ms", time_left.as_millis());
         Err(match operation.spec.effect {
             Effect::Read => CallError::new(GuestError::Timeout, detail),
@@ -504,46 +542,63 @@ fn conclude(
         }
         Ok(admitted) => {
             payload.push(("result", Arc::clone(&admitted.value).into()));
-            if let Err(denial) = withdrawn {
-                // What happened has happened and is on record as such; the guest learns nothing of it.
-                fields.decision = Some(Verdict::Forbid);
-                fields.rule = Some(Arc::clone(&denial.rule));
-                fields.reason = Some("not-delivered".into());
-                if operation.spec.effect == Effect::Read {
-                    fields.outcome = Some(CallOutcome::Denied);
-                }
-                host.denied_calls = host.denied_calls.saturating_add(1);
-                host.record(RecordKind::SecurityEvent, Fields { reason: Some(WITHDRAWN.into()), ..fields.clone() }, None)?;
-                host.record(RecordKind::CallOutcome, fields, Some(payload))?;
-                return Ok(Err(CallError::new(GuestError::Revoked, denial.detail)));
-            }
-            fields.labels = host.read_labels(operation, &admitted.value);
-            if operation.spec.effect == Effect::Read && host.sources.len() < crate::host::CALLS_SHOWN {
-                host.sources.push(Source { operation: operation.short.to_string(), as_of });
-            }
             Ok(admitted)
         }
         Err(error) => {
-            let unknown = matches!(error.guest, GuestError::Indeterminate(_));
-            fields.outcome = Some(if unknown { CallOutcome::Indeterminate } else { CallOutcome::Error });
-            fields.reason = Some(error.guest.case().into());
             payload.push(("error", json!(error).into()));
+            refused(&mut fields, operation.spec.effect, &error.guest);
             give_back(host, passage, &error.guest);
-            match withdrawn {
-                // An error tells something too: that there is such a thing, say.
-                Err(denial) => {
-                    fields.decision = Some(Verdict::Forbid);
-                    fields.rule = Some(Arc::clone(&denial.rule));
-                    host.denied_calls = host.denied_calls.saturating_add(1);
-                    host.record(RecordKind::SecurityEvent, Fields { reason: Some(WITHDRAWN.into()), ..fields.clone() }, None)?;
-                    Err(CallError::new(GuestError::Revoked, denial.detail))
-                }
-                Ok(()) => Err(error),
-            }
+            Err(error)
         }
     };
+    if let Err(denial) = withdrawn {
+        return withdraw(host, operation.spec.effect, fields, payload, reply.is_ok(), denial).map(Err);
+    }
+    if let Ok(admitted) = &reply {
+        fields.labels = host.read_labels(operation, &admitted.value);
+        if operation.spec.effect == Effect::Read && host.sources.len() < crate::host::CALLS_SHOWN {
+            host.sources.push(Source { operation: operation.short.to_string(), as_of });
+        }
+    }
     host.record(RecordKind::CallOutcome, fields, (!payload.is_empty()).then_some(payload))?;
     Ok(reply)
+}
+
+/// Says on record why a call gave its caller nothing.
+fn refused(fields: &mut Fields, effect: Effect, error: &GuestError) {
+    if effect != Effect::Read && fields.outcome.is_some() {
+        // The connector has acted, and only its answer is refused: an effect that has happened is no error.
+        fields.reason = Some("not-delivered".into());
+        return;
+    }
+    let unknown = matches!(error, GuestError::Indeterminate(_));
+    fields.outcome = Some(if unknown { CallOutcome::Indeterminate } else { CallOutcome::Error });
+    fields.reason = Some(error.case().into());
+}
+
+/// Keeps back what came of a call that is forbidden meanwhile: what has happened has happened and is on record as such, and the guest learns
+/// nothing of it. That there is no such thing, or why it failed, would be something.
+fn withdraw(
+    host: &mut Host,
+    effect: Effect,
+    mut fields: Fields,
+    payload: Vec<(&'static str, Part)>,
+    was_given: bool,
+    denial: Denial,
+) -> wasmtime::Result<CallError> {
+    fields.decision = Some(Verdict::Forbid);
+    fields.rule = Some(denial.rule);
+    fields.policy_version = denial.policy_version;
+    if effect == Effect::Read {
+        fields.outcome = Some(CallOutcome::Denied);
+    }
+    if was_given || effect == Effect::Read {
+        fields.reason = Some("not-delivered".into());
+    }
+    host.denied_calls = host.denied_calls.saturating_add(1);
+    host.record(RecordKind::SecurityEvent, Fields { reason: Some("withdrawn-in-flight".into()), ..fields.clone() }, None)?;
+    host.record(RecordKind::CallOutcome, fields, (!payload.is_empty()).then_some(payload))?;
+    Ok(CallError::new(GuestError::Revoked, denial.detail))
 }
 
 /// Asks the policy again where it, or a freeze, changed while the call was out.
@@ -553,7 +608,7 @@ fn recheck(host: &mut Host, operation: &Operation, passage: &Passage<'_>) -> Res
             if !scope.policy.stands(&held.grant) || held.above.iter().any(|above| !scope.policy.stands(&above.grant)) => {}
         _ => return Ok(()),
     }
-    check_policy(host, operation, passage.grant, &passage.args)
+    check_policy(host, operation, passage.grant, &passage.args, &passage.before)
 }
 
 /// Checks size, budget and type of an answer before anything else looks at it.

@@ -14,6 +14,7 @@ use bailiwick_core::limits::{LimitKind, Limits};
 use bailiwick_core::policy::{PolicyContext, PolicyEngine};
 use bailiwick_core::record::{CallOutcome, Draft, Fields, Part, Payload, RecordContext, RecordKind, Recorder};
 use bailiwick_core::runner::{CallSummary, EndReason, Source, Usage};
+use bailiwick_core::text::is_active;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use serde_json::Value;
@@ -335,14 +336,17 @@ pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Gives a text that is safe to show: control characters, and characters that reorder text, become visible.
+/// Gives a text that is safe to show: characters that are [active](is_active) become visible.
 pub(crate) fn clean(text: &str) -> String {
     text.chars()
-        .map(|c| match c {
-            '\t' => ' ',
-            c if c.is_control() => '\u{fffd}',
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => '\u{fffd}',
-            c => c,
+        .map(|c| {
+            if c == '\t' {
+                ' '
+            } else if is_active(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
         })
         .collect()
 }

@@ -197,6 +197,7 @@ fn not_run(reason: EndReason) -> TaskReport {
         grants: Vec::new(),
         calls: Vec::new(),
         denied_calls: 0,
+        labels: Default::default(),
         log: Vec::new(),
     }
 }
@@ -441,6 +442,10 @@ impl Shared {
 
 fn report(entry: &Entry, mut host: Host, outcome: TaskOutcome, started: Instant) -> TaskReport {
     host.usage.time_us = micros(started.elapsed());
+    let labels = match &outcome {
+        TaskOutcome::Answered(_) => Default::default(),
+        TaskOutcome::Failed { .. } | TaskOutcome::Ended(_) => host.labels(),
+    };
     let grants = host.grants.iter().map(|held| GrantUse {
         id: held.grant.id().clone(),
         operation: held.operation.short.to_string(),
@@ -453,6 +458,7 @@ fn report(entry: &Entry, mut host: Host, outcome: TaskOutcome, started: Instant)
         grants: grants.collect(),
         calls: std::mem::take(&mut host.calls),
         denied_calls: host.denied_calls,
+        labels,
         log: std::mem::take(&mut host.log),
     }
 }
@@ -482,7 +488,7 @@ impl Ending {
             reason: Some(word(&report.outcome).into()),
             labels: match &report.outcome {
                 TaskOutcome::Answered(answer) => answer.labels.iter().cloned().collect(),
-                TaskOutcome::Failed { .. } | TaskOutcome::Ended(_) => Vec::new(),
+                TaskOutcome::Failed { .. } | TaskOutcome::Ended(_) => report.labels.iter().cloned().collect(),
             },
             fuel: Some(report.usage.fuel),
             duration_us: Some(report.usage.time_us),

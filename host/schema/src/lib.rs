@@ -7,6 +7,7 @@
 mod weight;
 
 use bailiwick_core::canonical;
+use bailiwick_core::text::is_active;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
@@ -120,13 +121,8 @@ fn told(error: &jsonschema::ValidationError<'_>) -> String {
 fn short(text: &str) -> String {
     let kept = text.get(..text.floor_char_boundary(MISTAKE_BYTES)).unwrap_or_default();
     let more = if kept.len() < text.len() { "…" } else { "" };
-    let clean: String = kept.chars().map(|c| if c.is_control() || is_reordering(c) { '\u{fffd}' } else { c }).collect();
+    let clean: String = kept.chars().map(|c| if is_active(c) { '\u{fffd}' } else { c }).collect();
     format!("{clean}{more}")
-}
-
-/// Characters that make a terminal show text in another order than it stands in.
-fn is_reordering(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 #[cfg(test)]

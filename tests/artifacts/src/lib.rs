@@ -2,6 +2,9 @@
 //!
 //! One constant for each, and for each suite a macro `assert_every_<suite>!` that does not compile in a module that lacks the test of a guest.
 
+#[path = "../build/component.rs"]
+pub mod component;
+
 /// A component that was built with this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Artifact {

@@ -16,7 +16,7 @@ use bailiwick_core::limits::Limits;
 use bailiwick_core::policy::{PolicyEngine, Requester, StepRule};
 use bailiwick_core::record::Recorder;
 use bailiwick_core::runner::{Answer, EndReason, TaskOutcome, TaskReport, TaskSpec, WantedGrant};
-use bailiwick_runtime::{CompileCommand, EngineSettings, InstallOptions, RegistryProblem, Sandbox, SandboxParts, guest_runtime};
+use bailiwick_runtime::{CompileCommand, EngineSettings, InstallOptions, RegistryProblem, Routes, Sandbox, SandboxParts, guest_runtime};
 use bailiwick_test_artifacts::{Artifact, IDENTITY_VERIFIER};
 use serde_json::{Value, json};
 
@@ -37,6 +37,10 @@ pub struct Settings {
     pub policy: Arc<dyn PolicyEngine>,
     /// Takes records in place of the bench's own recorder.
     pub recorder: Option<Arc<dyn Recorder>>,
+    /// Operations in place of those that Bailiwick comes with.
+    pub catalog: Option<Arc<Catalog>>,
+    /// Connectors in place of the bench's own upstream.
+    pub routes: Option<Routes>,
 }
 
 impl Settings {
@@ -49,6 +53,8 @@ impl Settings {
             threads: 2,
             policy: Arc::new(StepRule),
             recorder: None,
+            catalog: None,
+            routes: None,
         }
     }
 }
@@ -76,11 +82,14 @@ impl Bench {
         share_compiled_code(&registry, &settings.code)?;
         let upstream = Arc::new(Upstream::default());
         let recorder = Arc::new(MemoryRecorder::default());
-        let catalog = Arc::new(bailiwick_wit::builtin_catalog()?);
+        let catalog = match settings.catalog {
+            Some(catalog) => catalog,
+            None => Arc::new(bailiwick_wit::builtin_catalog()?),
+        };
         let sandbox = Sandbox::open(SandboxParts {
             registry,
             catalog: Arc::clone(&catalog),
-            routes: upstream.routes(&catalog),
+            routes: settings.routes.unwrap_or_else(|| upstream.routes(&catalog)),
             recorder: settings.recorder.unwrap_or_else(|| Arc::clone(&recorder) as Arc<dyn Recorder>),
             policy: settings.policy,
             compile: CompileCommand { program: settings.compile_child, args: Vec::new(), env: Vec::new() },
@@ -98,8 +107,16 @@ impl Bench {
     pub async fn install(&self, artifact: &Artifact) -> Result<(), RegistryProblem> {
         let storage = |source| RegistryProblem::Storage { path: artifact.path.into(), source };
         let wasm = artifact.bytes().map_err(storage)?;
+        self.install_bytes(artifact.name, &wasm).await
+    }
+
+    /// Installs a component that a test has made.
+    ///
+    /// # Errors
+    /// As [`Bench::install`].
+    pub async fn install_bytes(&self, name: &str, wasm: &[u8]) -> Result<(), RegistryProblem> {
         let options = InstallOptions { activate: true, ..InstallOptions::default() };
-        self.sandbox.registry().install(artifact.name, &wasm, options).await.map(|_| ())
+        self.sandbox.registry().install(name, wasm, options).await.map(|_| ())
     }
 
     /// Installs a component and drafts a task for it.

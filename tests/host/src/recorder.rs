@@ -1,7 +1,7 @@
 //! A recorder that keeps what it is given.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bailiwick_core::connector::BoxFuture;
 use bailiwick_core::ids::{Seq, TaskId};
@@ -73,6 +73,8 @@ pub struct MemoryRecorder {
     waiting: AtomicUsize,
     waiting_most: AtomicUsize,
     is_broken: AtomicBool,
+    /// Records that are on disk: those before this place.
+    durable: AtomicU64,
 }
 
 impl MemoryRecorder {
@@ -109,6 +111,11 @@ impl MemoryRecorder {
         self.waiting_most.load(Ordering::SeqCst)
     }
 
+    /// Says whether somebody has waited until a record was on disk.
+    pub fn is_durable(&self, seq: Seq) -> bool {
+        seq.0 < self.durable.load(Ordering::SeqCst)
+    }
+
     /// Refuses everything from now on.
     pub fn break_down(&self) {
         self.is_broken.store(true, Ordering::SeqCst);
@@ -137,9 +144,15 @@ impl Recorder for MemoryRecorder {
         Ok(seq)
     }
 
-    fn durable(&self, _: Seq) -> BoxFuture<'_, Result<(), LedgerFailure>> {
+    fn durable(&self, seq: Seq) -> BoxFuture<'_, Result<(), LedgerFailure>> {
         self.waiting.store(0, Ordering::SeqCst);
-        Box::pin(std::future::ready(self.failure()))
+        // A disk takes its time: the caller is back only after others had their turn.
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.failure()?;
+            self.durable.fetch_max(seq.0 + 1, Ordering::SeqCst);
+            Ok(())
+        })
     }
 
     fn is_pressed(&self) -> bool {

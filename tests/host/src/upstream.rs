@@ -141,7 +141,8 @@ impl Connector for Upstream {
     }
 }
 
-fn customer(id: &str) -> Option<Value> {
+/// Gives a customer as the upstream has it.
+pub fn customer(id: &str) -> Option<Value> {
     let name = match id {
         CUSTOMER => "Anna Berg",
         OTHER_CUSTOMER => "Otto Fremd",
@@ -154,7 +155,8 @@ fn customer(id: &str) -> Option<Value> {
     }))
 }
 
-fn order(id: &str) -> Option<Value> {
+/// Gives an order as the upstream has it.
+pub fn order(id: &str) -> Option<Value> {
     let customer = match id {
         ORDER => CUSTOMER,
         OTHER_ORDER => OTHER_CUSTOMER,

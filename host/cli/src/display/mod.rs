@@ -55,11 +55,11 @@ pub fn tell(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Prints one JSON document. JSON text has no raw control characters, so it needs no cleaning.
+/// Prints one JSON document. What a terminal would obey stands in it as escapes.
 pub fn print_json<T: Serialize>(document: &T) {
     let text = serde_json::to_string_pretty(document)
         .unwrap_or_else(|error| format!("{{\"exit\":\"internal\",\"problems\":[{{\"message\":\"{error}\"}}]}}"));
-    print(&text);
+    print(&bailiwick_core::text::escape_json(&text));
 }
 
 /// Prints a line to standard output. A reader that went away, as `head` does, is no fault of ours.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::Latency;
+use crate::reading::OwnerConfig;
 
 /// Return labels as PDF documents, and the book of them in a database of their own.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -25,6 +26,8 @@ pub(crate) struct ShippingFile {
     /// Heaviest parcel, in grams. Default 31500.
     #[serde(default = "default_weight")]
     pub(crate) max_weight_grams: u32,
+    /// Whose an order is: labels are made and voided for orders of the run's subject alone. Default: for any order that a grant names.
+    pub(crate) owner: Option<OwnerConfig>,
     /// Where returns go.
     pub(crate) warehouse: WarehouseConfig,
     /// Folder for the documents in the state folder. Default `labels`.

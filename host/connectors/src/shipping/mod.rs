@@ -13,6 +13,7 @@ use bailiwick_core::capability::Operation;
 use bailiwick_core::connector::{Artifact, BoxFuture, ConnectorAnswer, ConnectorCall};
 use bailiwick_core::error::{CallError, GuestError};
 use bailiwick_core::ids::Digest;
+use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};
 
@@ -24,10 +25,14 @@ use crate::database::{self, Access, Database};
 use crate::outcome::{self, Repeatable};
 use crate::places::{Folder, Places};
 use crate::problem::{Problem, SourceText};
+use crate::reading::{Reading, Shape};
 use crate::values;
 
 /// Most characters of an order number.
 const MAX_ORDER_CHARS: usize = 40;
+
+/// What the statement that says whose an order is is about.
+const OWNER: Shape = Shape { parameter: ":order", columns: &["owner"] };
 
 /// How often another tracking number is tried when one is taken. With 10^14 of them a second try is already rare.
 const MAX_NUMBER_TRIES: u32 = 8;
@@ -40,6 +45,8 @@ const MAX_NUMBER_TRIES: u32 = 8;
 pub struct ShippingConnector {
     name: String,
     digest: Digest,
+    /// Says whose an order is, where the file says how.
+    owner: Option<Reading>,
     desk: Arc<Desk>,
     database: Database,
 }
@@ -57,6 +64,7 @@ impl ShippingConnector {
     pub(crate) fn load(name: &str, source: &SourceText, places: &Places) -> Result<(Self, Option<Latency>), Problem> {
         let file: ShippingFile = source.parse()?;
         check_file(&file, source)?;
+        let owner = file.owner.as_ref().map(|config| Reading::load(&config.database, &config.sql, OWNER, source, places)).transpose()?;
         let folder = places
             .documents(&file.folder)
             .map_err(|error| source.problem(format!("the folder `{}` cannot be used: {error}", file.folder)))?;
@@ -68,7 +76,7 @@ impl ShippingConnector {
             Database::start(&path, Access::Write).map_err(|error| source.problem(format!("no thread for the database: {error}")))?;
         let warehouse = warehouse_lines(&file.warehouse);
         let (digest, latency) = (Digest::of(source.text.as_bytes()), file.latency);
-        Ok((Self { name: name.to_owned(), digest, desk: Arc::new(Desk { file, warehouse, folder }), database }, latency))
+        Ok((Self { name: name.to_owned(), digest, owner, desk: Arc::new(Desk { file, warehouse, folder }), database }, latency))
     }
 
     async fn write(&self, call: ConnectorCall) -> Result<ConnectorAnswer, CallError> {
@@ -76,6 +84,7 @@ impl ShippingConnector {
         self.check(&call.operation).map_err(CallError::unavailable)?;
         values::check_args(&call.operation.signature, &call.args)?;
         let order = order_of(&call.args)?;
+        self.check_owner(&call, &order, deadline).await?;
         let repeatable = Repeatable::of(&call)?;
         let desk = self.desk.clone();
         if call.operation.id.function == "void-label" {
@@ -100,6 +109,23 @@ impl ShippingConnector {
             repeatable.once(connection, &now, |connection| desk.make(connection, &repeatable, &parcel, &now))
         };
         self.database.write(deadline, make).await
+    }
+}
+
+impl ShippingConnector {
+    /// Refuses an order that is not the run's subject's, as if it did not exist. A grant cannot: a write would have happened before its answer can be
+    /// refused.
+    async fn check_owner(&self, call: &ConnectorCall, order: &str, deadline: Instant) -> Result<(), CallError> {
+        let Some(owner) = &self.owner else { return Ok(()) };
+        let found = owner.row(call.origin.tenant.as_str(), order, deadline).await.map_err(|error| match error.guest {
+            GuestError::Timeout => CallError::unavailable("whose the order is was not found in time; nothing was done"),
+            _ => error,
+        })?;
+        let is_own = match (found.as_deref(), &call.origin.subject) {
+            (Some([Cell::Text(owner)]), Some(subject)) => owner == subject.as_str(),
+            _ => false,
+        };
+        if is_own { Ok(()) } else { Err(CallError::not_found(format!("the run's subject has no order `{order}`"))) }
     }
 }
 

@@ -2,6 +2,7 @@ use bailiwick_core::error::GuestError;
 use serde_json::json;
 
 use super::*;
+use crate::generator::fixed;
 use crate::support::*;
 
 fn marta() -> Value {
@@ -12,6 +13,18 @@ fn with(field: &str, text: &str) -> Value {
     let mut sender = marta();
     sender[field] = json!(text);
     sender
+}
+
+/// The sample's connector for anybody's orders: without a shop that says whose they are.
+fn open_to_all(state: &std::path::Path) -> Arc<dyn Connector> {
+    let project = tempfile::tempdir().unwrap();
+    std::fs::write(project.path().join("shipping.toml"), for_anybody()).unwrap();
+    crate::Connectors::load(project.path(), state, &["shipping.toml".into()]).unwrap().remove(0)
+}
+
+fn for_anybody() -> String {
+    let text = std::fs::read_to_string(sample().join("connectors/shipping.toml")).unwrap();
+    text.split("\n[owner]").next().unwrap().to_owned()
 }
 
 fn create(sender: Value, ordinal: u32) -> ConnectorCall {
@@ -32,7 +45,7 @@ fn squeezed(text: &str) -> String {
 #[tokio::test]
 async fn a_label_is_a_pdf_that_says_everything_and_is_made_once() {
     let state = tempfile::tempdir().unwrap();
-    let shipping = sample_connector("shipping", state.path());
+    let shipping = open_to_all(state.path());
     let answer = ok(&*shipping, create(marta(), 0)).await;
     values::conform(&answer.value, operation("shipping/parcels.create-label").signature.ok().unwrap(), "").unwrap();
     let number = answer.value["tracking"].as_str().unwrap();
@@ -66,14 +79,14 @@ async fn a_label_is_a_pdf_that_says_everything_and_is_made_once() {
     assert_ne!(ok(&*shipping, create(marta(), 1)).await.value["tracking"], answer.value["tracking"]);
     // Another host with the same key and arguments draws the same document.
     let other = tempfile::tempdir().unwrap();
-    let same = ok(&*sample_connector("shipping", other.path()), create(marta(), 0)).await;
+    let same = ok(&*open_to_all(other.path()), create(marta(), 0)).await;
     assert_eq!(std::fs::read(&same.artifacts[0].path).unwrap(), before);
 }
 
 #[tokio::test]
 async fn the_barcode_is_the_tracking_number() {
     let state = tempfile::tempdir().unwrap();
-    let answer = ok(&*sample_connector("shipping", state.path()), create(marta(), 0)).await;
+    let answer = ok(&*open_to_all(state.path()), create(marta(), 0)).await;
     let bytes = std::fs::read(&answer.artifacts[0].path).unwrap();
     let document = lopdf::Document::load_mem(&bytes).unwrap();
     let page = *document.get_pages().get(&1).unwrap();
@@ -124,7 +137,7 @@ async fn the_barcode_is_the_tracking_number() {
 #[tokio::test]
 async fn names_in_other_scripts_are_readable() {
     let state = tempfile::tempdir().unwrap();
-    let shipping = sample_connector("shipping", state.path());
+    let shipping = open_to_all(state.path());
     for (ordinal, name, printed, rewritten) in [
         (0, "Ελένη Παπαδοπούλου", "ΕλένηΠαπαδοπούλου", false),
         (1, "Александър Кузманов", "АлександърКузманов", false),
@@ -141,7 +154,7 @@ async fn names_in_other_scripts_are_readable() {
 #[tokio::test]
 async fn long_addresses_are_printed_whole_or_refused() {
     let state = tempfile::tempdir().unwrap();
-    let shipping = sample_connector("shipping", state.path());
+    let shipping = open_to_all(state.path());
     let long: String = "Straße der Vereinigung der langen Anschriften ".repeat(8).chars().take(300).collect();
     let text = squeezed(&text_of(&ok(&*shipping, create(with("street", &long), 0)).await));
     assert!(text.contains(&squeezed(&long)), "{text}");
@@ -161,7 +174,7 @@ async fn long_addresses_are_printed_whole_or_refused() {
 #[tokio::test]
 async fn what_no_carrier_could_use_is_invalid_with_its_field() {
     let state = tempfile::tempdir().unwrap();
-    let shipping = sample_connector("shipping", state.path());
+    let shipping = open_to_all(state.path());
     for (field, text) in [
         ("country", "XX"),
         ("country", "de"),
@@ -199,7 +212,7 @@ async fn what_no_carrier_could_use_is_invalid_with_its_field() {
 #[tokio::test]
 async fn a_label_is_voided_once_by_its_order_and_tenant() {
     let state = tempfile::tempdir().unwrap();
-    let shipping = sample_connector("shipping", state.path());
+    let shipping = open_to_all(state.path());
     let number = ok(&*shipping, create(marta(), 0)).await.value["tracking"].as_str().unwrap().to_owned();
     let void =
         |order: &str, tracking: &str, ordinal| call("shipping/parcels.void-label", json!({"order": order, "tracking": tracking}), ordinal);
@@ -216,7 +229,7 @@ async fn a_label_is_voided_once_by_its_order_and_tenant() {
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_is_unavailable_and_books_nothing() {
     let state = tempfile::tempdir().unwrap();
-    let shipping = sample_connector("shipping", state.path());
+    let shipping = open_to_all(state.path());
     // The file's place is taken by a folder: that fails for every user, root included.
     let key = create(marta(), 0).key.unwrap().to_hex();
     let taken = state.path().join("labels").join(format!("{key}.pdf"));
@@ -230,21 +243,32 @@ async fn a_folder_that_cannot_be_written_is_unavailable_and_books_nothing() {
 #[tokio::test]
 async fn a_crash_between_document_and_commit_leaves_nothing_that_matters() {
     let state = tempfile::tempdir().unwrap();
-    let shipping = sample_connector("shipping", state.path());
+    let shipping = open_to_all(state.path());
     let first = ok(&*shipping, create(marta(), 0)).await;
     drop(shipping);
     // As if the process had ended after the document and before the commit.
     let path = state.path().canonicalize().unwrap().join("data/shipping.sqlite");
     database::open(&path, Access::Write).unwrap().execute_batch("DELETE FROM labels; DELETE FROM bailiwick_outcomes").unwrap();
-    let again = ok(&*sample_connector("shipping", state.path()), create(marta(), 0)).await;
+    let again = ok(&*open_to_all(state.path()), create(marta(), 0)).await;
     assert!(!again.cached && again.value == first.value && again.artifacts == first.artifacts);
 }
 
 #[test]
 fn files_are_checked() {
     let state = tempfile::tempdir().unwrap();
-    let good = std::fs::read_to_string(sample().join("connectors/shipping.toml")).unwrap();
+    let good = for_anybody();
     load_text(&good, state.path(), &[]).unwrap();
+    let owner = format!("{good}\n[owner]\ndatabase = \"shop.sqlite\"\nsql = \"SELECT 1 AS owner\"\n");
+    assert!(load_text(&owner, state.path(), &[]).err().unwrap().contains("cannot be opened"));
+    drop(sample_connector("shop", state.path()));
+    for (sql, expected) in [
+        ("SELECT 1 AS owner", "needs the parameters `:tenant` and `:order`, and no others"),
+        ("SELECT customer FROM orders WHERE tenant = :tenant AND id = :order", "gives no column `owner`"),
+        ("DELETE FROM orders WHERE tenant = :tenant AND id = :order RETURNING customer AS owner", "writes"),
+    ] {
+        let message = load_text(&owner.replace("SELECT 1 AS owner", sql), state.path(), &[]).err().unwrap();
+        assert!(message.contains(expected), "{message}");
+    }
     for (from, to, expected) in [
         ("carrier =", "carier =", "did you mean `carrier`?"),
         ("\"PX\"", "\"px1\"", "two capital letters are expected"),
@@ -256,5 +280,27 @@ fn files_are_checked() {
         let message = load_text(&good.replace(from, to), state.path(), &[]).err().unwrap();
         assert!(message.contains(expected), "{message}");
     }
-    assert!(sample_connector("shipping", state.path()).check(&operation("crm/customers.get")).is_err());
+    assert!(open_to_all(state.path()).check(&operation("crm/customers.get")).is_err());
+}
+
+#[tokio::test]
+async fn an_order_of_somebody_else_gets_no_label() {
+    let state = tempfile::tempdir().unwrap();
+    drop(sample_connector("shop", state.path()));
+    let held = sample_connector("shipping", state.path());
+    let label = |order: &str, ordinal: u32| {
+        call("shipping/parcels.create-label", json!({"order": order, "sender": marta(), "weight-grams": 1200}), ordinal)
+    };
+    for (ordinal, order) in [fixed::ORDER_OF_OTHER, fixed::ORDER_UNKNOWN].into_iter().enumerate() {
+        assert_eq!(error(&*held, label(order, ordinal as u32)).await.guest, GuestError::NotFound, "{order}");
+    }
+    let mut about_nobody = label(fixed::ORDER_ACCEPTED, 5);
+    about_nobody.origin.subject = None;
+    assert_eq!(error(&*held, about_nobody).await.guest, GuestError::NotFound);
+    assert!(std::fs::read_dir(state.path().join("labels")).unwrap().next().is_none(), "a label was made");
+    // Nor is one voided that somebody got who could.
+    let made = ok(&*open_to_all(state.path()), label(fixed::ORDER_OF_OTHER, 6)).await;
+    let void = json!({"order": fixed::ORDER_OF_OTHER, "tracking": made.value["tracking"]});
+    assert_eq!(error(&*held, call("shipping/parcels.void-label", void, 7)).await.guest, GuestError::NotFound);
+    ok(&*held, label(fixed::ORDER_ACCEPTED, 8)).await;
 }

@@ -44,7 +44,7 @@ pub(crate) struct OperationConfig {
     #[schemars(with = "Vec<StatementConfig>")]
     pub(crate) statements: Vec<Spanned<StatementConfig>>,
     /// What named parameters of the statements stand for: `args.PATH` or `STATEMENT.COLUMN` of an earlier statement. A parameter that is not
-    /// mentioned here is `:tenant`, `:now`, `:key`, `:run` or `:task`, or else the argument of that name with `-` for `_`.
+    /// mentioned here is `:tenant`, `:now`, `:key`, `:run`, `:task` or `:run_subject`, or else the argument of that name with `-` for `_`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub(crate) parameters: BTreeMap<String, Spanned<String>>,

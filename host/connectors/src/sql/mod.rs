@@ -17,7 +17,7 @@ use bailiwick_core::{Connector, suggest};
 
 use self::config::SqlFile;
 pub(crate) use self::plan::authorize;
-use self::plan::{Plan, Source};
+use self::plan::{HOST_VALUES, Plan, Source};
 use crate::database::{self, Access, Database};
 use crate::outcome::{self, Repeatable};
 use crate::places::Places;
@@ -94,8 +94,7 @@ impl SqlConnector {
             for source in &statement.parameters {
                 let Source::Arg(path) = source else { continue };
                 if operation.signature.argument(path.segments()).is_none() {
-                    let known =
-                        operation.signature.params.iter().map(|(name, _)| name.as_str()).chain(["tenant", "now", "key", "run", "task"]);
+                    let known = operation.signature.params.iter().map(|(name, _)| name.as_str()).chain(HOST_VALUES);
                     let help = suggest::help(&path.to_string(), known);
                     return Err((statement.at.clone(), format!("`{path}` is no argument of the operation: {help}")));
                 }

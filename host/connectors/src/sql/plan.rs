@@ -17,7 +17,7 @@ use crate::problem::{Problem, SourceText};
 const MAX_STATEMENTS: usize = 16;
 
 /// Host values that a statement may use as parameters.
-const HOST_VALUES: [&str; 5] = ["tenant", "now", "key", "run", "task"];
+pub(super) const HOST_VALUES: [&str; 6] = ["tenant", "now", "key", "run", "task", "run_subject"];
 
 /// An operation with everything resolved.
 #[derive(Debug)]
@@ -51,12 +51,17 @@ pub(crate) struct Statement {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     Arg(FieldPath),
-    Column { statement: usize, column: usize },
+    Column {
+        statement: usize,
+        column: usize,
+    },
     Tenant,
     Now,
     Key,
     Run,
     Task,
+    /// Whose data the run is about: not said by the agent, so a statement can be held to it.
+    RunSubject,
 }
 
 /// Where a part of the result comes from.
@@ -182,6 +187,7 @@ impl Planner<'_> {
             (None, "key") => Ok(Source::Key),
             (None, "run") => Ok(Source::Run),
             (None, "task") => Ok(Source::Task),
+            (None, "run_subject") => Ok(Source::RunSubject),
             (None, name) => self.path(at, &name.replace('_', "-")).map(Source::Arg),
         }
     }

@@ -122,6 +122,7 @@ fn value_of(source: &Source, call: &ConnectorCall, now: &str, captured: &[Captur
         Source::Now => Cell::Text(now.to_owned()),
         Source::Run => Cell::Text(call.origin.run.as_str().to_owned()),
         Source::Task => Cell::Text(call.origin.task.as_str().to_owned()),
+        Source::RunSubject => call.origin.subject.as_ref().map_or(Cell::Null, |subject| Cell::Text(subject.as_str().to_owned())),
         Source::Key => call.key.map_or(Cell::Null, |key| Cell::Text(key.to_hex())),
         Source::Column { statement, column } => cell_at(captured, (*statement, *column)).cloned().unwrap_or(Cell::Null),
         Source::Arg(path) => match path.get(&call.args).unwrap_or(&Value::Null) {

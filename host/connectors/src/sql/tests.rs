@@ -86,6 +86,26 @@ async fn one_tenant_never_sees_another() {
 }
 
 #[tokio::test]
+async fn a_strangers_order_is_no_order_for_a_write_either() {
+    let state = state();
+    let shop = sample_connector("shop", state.path());
+    let set = |order: &str, version: &str, ordinal: u32| {
+        call("billing/accounts.set-return-status", json!({"order": order, "status": "expected", "if-version": version}), ordinal)
+    };
+    // Whatever version is named, right, wrong or any: as if it did not exist.
+    for (ordinal, (order, version)) in
+        [(fixed::ORDER_OF_OTHER, ""), (fixed::ORDER_OF_OTHER, "1"), (fixed::ORDER_UNKNOWN, "1")].iter().enumerate()
+    {
+        assert_eq!(error(&*shop, set(order, version, ordinal as u32)).await.guest, GuestError::NotFound, "{order} {version}");
+    }
+    let mut about_nobody = set(fixed::ORDER_ACCEPTED, "", 10);
+    about_nobody.origin.subject = None;
+    assert_eq!(error(&*shop, about_nobody).await.guest, GuestError::NotFound);
+    assert_eq!(count(&state, &format!("orders WHERE id = '{}' AND return_status = 'none' AND version = 3", fixed::ORDER_OF_OTHER)), 1);
+    ok(&*shop, set(fixed::ORDER_ACCEPTED, "", 11)).await;
+}
+
+#[tokio::test]
 async fn notes_and_tickets_are_written_undone_and_not_doubled() {
     let state = state();
     let shop = sample_connector("shop", state.path());

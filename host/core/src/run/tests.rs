@@ -58,7 +58,7 @@ fn answer() -> Answer {
 
 fn failure() -> Failure {
     let cause = Cause::Agent { kind: FailureKind::Retryable, message: "no connection".to_owned() };
-    Failure { class: FailureClass::Upstream, cause, unrepeatable: None }
+    Failure { class: FailureClass::Upstream, cause, unrepeatable: None, labels: Default::default() }
 }
 
 fn card() -> BriefingCard {

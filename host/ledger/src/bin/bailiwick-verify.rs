@@ -7,6 +7,7 @@ use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bailiwick_core::text::{escape_json, is_active};
 use bailiwick_ledger::{Trust, verify_bundle};
 use clap::Parser;
 
@@ -76,10 +77,9 @@ fn run(args: &Args) -> u8 {
     };
     let exit = if report.is_intact() { FINE } else { FOUND };
     let text = if args.json {
-        serde_json::json!({ "exit": exit, "intact": report.is_intact(), "report": report }).to_string()
+        escape_json(&serde_json::json!({ "exit": exit, "intact": report.is_intact(), "report": report }).to_string()).into_owned()
     } else {
-        // Texts from a bundle may hold anything; a terminal must not obey them.
-        report.to_string().chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+        clean(&report.to_string())
     };
     match writeln!(std::io::stdout(), "{text}") {
         Ok(()) => exit,
@@ -89,9 +89,14 @@ fn run(args: &Args) -> u8 {
 
 fn complain(args: &Args, problem: &str) -> u8 {
     if args.json {
-        let _ = writeln!(std::io::stdout(), "{}", serde_json::json!({ "exit": BAD_INPUT, "error": problem }));
+        let _ = writeln!(std::io::stdout(), "{}", escape_json(&serde_json::json!({ "exit": BAD_INPUT, "error": problem }).to_string()));
     } else {
-        let _ = writeln!(std::io::stderr(), "error: {problem}");
+        let _ = writeln!(std::io::stderr(), "error: {}", clean(problem));
     }
     BAD_INPUT
+}
+
+/// Leaves out what a terminal would obey: texts of a bundle may hold anything.
+fn clean(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !is_active(*c)).collect()
 }

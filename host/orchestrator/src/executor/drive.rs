@@ -327,6 +327,7 @@ fn crashed(error: &tokio::task::JoinError) -> TaskReport {
         grants: Vec::new(),
         calls: Vec::new(),
         denied_calls: 0,
+        labels: Default::default(),
         log: Vec::new(),
     }
 }

@@ -133,6 +133,7 @@ mod tests {
                 grants: Vec::new(),
                 calls: Vec::new(),
                 denied_calls: 0,
+                labels: Default::default(),
                 log: Vec::new(),
             }),
         };

@@ -35,9 +35,9 @@ fn retryable() -> Act {
     Act::Fail(FailureKind::Retryable, "no connection")
 }
 
-struct Ran {
-    report: RunReport,
-    runner: Arc<FakeRunner>,
+pub(crate) struct Ran {
+    pub(crate) report: RunReport,
+    pub(crate) runner: Arc<FakeRunner>,
     kept: Arc<Kept>,
 }
 
@@ -79,7 +79,7 @@ async fn run_with(text: &str, runner: FakeRunner, kept: Kept, options: Options) 
     Ran { report, runner, kept }
 }
 
-async fn run(text: &str, runner: FakeRunner) -> Ran {
+pub(crate) async fn run(text: &str, runner: FakeRunner) -> Ran {
     run_with(text, runner, Kept::default(), Options::default()).await
 }
 

@@ -73,7 +73,7 @@ fn ended(order: &TaskOrder, luck: Luck) -> Event {
     let failed = |class, cause, unrepeatable: Option<&str>| Event::AttemptFailed {
         step: step.clone(),
         attempt,
-        failure: Failure { class, cause, unrepeatable: unrepeatable.map(str::to_owned) },
+        failure: Failure { class, cause, unrepeatable: unrepeatable.map(str::to_owned), labels: Default::default() },
     };
     let said = |kind| Cause::Agent { kind, message: "m".to_owned() };
     match luck {

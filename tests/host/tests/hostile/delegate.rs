@@ -150,10 +150,12 @@ async fn a_grant_that_is_withdrawn_above_is_withdrawn_below() -> Result<()> {
     let (id, spec) = (draft.spec.id.clone(), draft.spec.clone());
     let sandbox = Arc::clone(&bench.sandbox);
     let running = tokio::spawn(async move { sandbox.run(spec).await });
-    bench
-        .recorder
-        .until(|records| records.iter().any(|record| record.kind == RecordKind::CallIntent && record.context.parent_task.is_some()))
-        .await;
+    // The one below is at its call, and the lead waits for it.
+    let is_call = |record: &Record, ending: &str| {
+        record.kind == RecordKind::CallIntent && record.fields.operation.as_deref().is_some_and(|operation| operation.ends_with(ending))
+    };
+    let both = |records: &[Record]| [".get", ".await"].iter().all(|ending| records.iter().any(|record| is_call(record, ending)));
+    bench.recorder.until(both).await;
     *policy.forbids.lock() = true;
     gate.add_permits(10);
     running.await?;

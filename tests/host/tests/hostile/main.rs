@@ -1,12 +1,17 @@
 //! Hostile guests against the real sandbox: each has a test of its own name, or this does not compile.
 
+mod attacks;
+mod completeness;
 mod contract;
 mod delegate;
+mod deputies;
 mod grants;
 mod install;
 mod ledger;
 mod limits;
 mod swap;
+mod versions;
+mod withdrawn;
 
 use anyhow::Result;
 use bailiwick_test_host::{Bench, Settings};

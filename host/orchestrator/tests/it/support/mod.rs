@@ -2,7 +2,7 @@
 
 pub mod returns;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,6 +32,8 @@ pub enum Act {
     Fail(FailureKind, &'static str),
     /// Fails after calls with these results.
     FailAfter(FailureKind, &'static [(&'static str, &'static str)]),
+    /// Reads data with these labels, and does something else then.
+    Read(&'static [&'static str], Box<Act>),
     /// Is ended.
     End(EndReason),
     /// Never ends.
@@ -134,9 +136,16 @@ impl AgentRunner for FakeRunner {
                 if acts.len() > 1 { acts.pop_front().unwrap() } else { acts.front().cloned().unwrap() }
             };
             self.started.lock().unwrap().push(task.clone());
+            let (read, act) = match act {
+                Act::Read(read, act) => (read, *act),
+                act => (&[][..], act),
+            };
+            let labels: BTreeSet<String> = task.labels.iter().cloned().chain(read.iter().map(|label| (*label).to_owned())).collect();
+            let answered = |value, confidence| TaskOutcome::Answered(Answer { labels: labels.clone(), ..answered(value, confidence) });
             let (time, outcome, calls) = match act {
-                Act::Answer(time, value) => (time, TaskOutcome::Answered(answered(value, Confidence::Certain)), Vec::new()),
-                Act::Unsure(value, n) => (Duration::ZERO, TaskOutcome::Answered(answered(value, Confidence::PerMille(n))), Vec::new()),
+                Act::Answer(time, value) => (time, answered(value, Confidence::Certain), Vec::new()),
+                Act::Unsure(value, n) => (Duration::ZERO, answered(value, Confidence::PerMille(n)), Vec::new()),
+                Act::Read(..) => panic!("a reading within a reading"),
                 Act::Fail(kind, message) => (Duration::ZERO, TaskOutcome::Failed { kind, message: message.to_owned() }, Vec::new()),
                 Act::FailAfter(kind, calls) => (Duration::ZERO, TaskOutcome::Failed { kind, message: "x".to_owned() }, calls.to_vec()),
                 Act::End(reason) => (Duration::ZERO, TaskOutcome::Ended(reason), Vec::new()),
@@ -144,7 +153,7 @@ impl AgentRunner for FakeRunner {
                 Act::Panic => panic!("the runner breaks"),
             };
             tokio::time::sleep(time).await;
-            report(&task, agent, outcome, time, &calls)
+            TaskReport { labels, ..report(&task, agent, outcome, time, &calls) }
         })
     }
 }
@@ -173,6 +182,7 @@ fn report(task: &TaskSpec, agent: &Agent, outcome: TaskOutcome, time: Duration, 
         usage: Usage { time_us: time.as_micros() as u64, ..Usage::default() },
         grants: grants.collect(),
         calls: calls.iter().map(call).collect(),
+        labels: BTreeSet::new(),
         denied_calls: calls.iter().filter(|(_, result)| *result == "denied").count() as u64,
         log: Vec::new(),
     }
