@@ -1,5 +1,5 @@
 //! Questions about history, asked of real runs: who, why, and which grants would have sufficed.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 mod support;
 

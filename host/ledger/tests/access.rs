@@ -1,5 +1,5 @@
 //! Who touched a data subject: what is found, of whom, and what is not.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first thing that is not as expected")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 #[expect(dead_code, reason = "shared by several test files, each of which uses some of it")]
 mod common;

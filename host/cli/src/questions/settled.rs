@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_core::event::{Cause, Event, SkipReason, StandInBy};
+use bailiwick_core::event::{Cause, Event, Outcome, SkipReason, StandInBy};
 use bailiwick_core::ids::{Seq, StepPath};
 use bailiwick_core::runner::EndReason;
 use bailiwick_orchestrator::Compiled;
@@ -33,14 +33,14 @@ pub fn settled(history: &History, step: &str, plan: Option<&Compiled>) -> Settle
             told.take(*seq, event, history, plan);
         }
     }
-    if told.because.is_empty() {
-        if let Some((seq, Event::RunFinished { outcome, .. })) = history.events.last() {
-            let how = match outcome {
-                bailiwick_core::event::Outcome::Failed { class, message } => format!("it failed ({class}): {message}"),
-                _ => "it has a result without the step".to_owned(),
-            };
-            told.because.push((*seq, format!("the run was over before the step could start: {how}")));
-        }
+    if told.because.is_empty()
+        && let Some((seq, Event::RunFinished { outcome, .. })) = history.events.last()
+    {
+        let how = match outcome {
+            Outcome::Failed { class, message } => format!("it failed ({class}): {message}"),
+            Outcome::Done | Outcome::Partial => "it has a result without the step".to_owned(),
+        };
+        told.because.push((*seq, format!("the run was over before the step could start: {how}")));
     }
     told
 }
