@@ -12,12 +12,12 @@ use bailiwick_core::grant::Grant;
 use bailiwick_core::ids::{Digest, Seq};
 use bailiwick_core::limits::{LimitKind, Limits};
 use bailiwick_core::policy::{PolicyContext, PolicyEngine};
-use bailiwick_core::record::{CallOutcome, Draft, Fields, Part, Payload, RecordContext, RecordKind, Recorder};
+use bailiwick_core::record::{CallOutcome, Draft, Fields, LedgerFailure, Part, Payload, RecordContext, RecordKind, Recorder};
 use bailiwick_core::runner::{CallSummary, EndReason, Source, Usage};
 use bailiwick_core::text::is_active;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::delegate::{Above, Started};
 use crate::sandbox::{Shared, Watcher};
@@ -243,6 +243,20 @@ impl Host {
         Ok(Some(seq))
     }
 
+    /// Writes everything ambient that the task has called as one record, if there is any; what was written is not written again.
+    pub(crate) fn record_transcript(&mut self) -> Result<(), LedgerFailure> {
+        let lines: Vec<Value> = std::mem::take(&mut self.transcript).into_iter().map(|(name, note)| json!([&*name, note])).collect();
+        let Some(scope) = self.scope.as_ref().filter(|_| !lines.is_empty()) else { return Ok(()) };
+        let payload = Payload { subject: scope.origin.subject.clone(), parts: vec![("calls", Value::Array(lines).into())] };
+        let draft = Draft {
+            kind: RecordKind::TaskTranscript,
+            context: Arc::clone(&scope.records),
+            fields: Fields::default(),
+            payload: Some(payload),
+        };
+        scope.recorder.append(draft).map(|_| ())
+    }
+
     /// Lets other tasks have the thread where calls have kept it for long. A guest pays for its own instructions with
     /// fuel, at whose intervals it yields; what its calls make the host do costs it none, so without this a few instructions
     /// around a costly call starved every neighbour and the task's own deadline.
@@ -278,19 +292,23 @@ impl Host {
 }
 
 impl Drop for Host {
-    /// A task that ends in the middle of a call leaves an outcome on record all the same.
+    /// A task that ends in the middle, of a call too, leaves an outcome and its transcript on record all the same.
     fn drop(&mut self) {
-        let Some(call) = self.in_flight.take() else { return };
-        let fields = Fields {
-            operation: Some(Arc::clone(&call.operation.full)),
-            ordinal: Some(call.ordinal),
-            intent: Some(call.intent),
-            outcome: Some(CallOutcome::Indeterminate),
-            reason: Some("task-ended".into()),
-            ..Fields::default()
-        };
-        if let Err(error) = self.record(RecordKind::CallOutcome, fields, None) {
-            tracing::error!(%error, operation = %call.operation.full, "an outcome could not be recorded");
+        if let Some(call) = self.in_flight.take() {
+            let fields = Fields {
+                operation: Some(Arc::clone(&call.operation.full)),
+                ordinal: Some(call.ordinal),
+                intent: Some(call.intent),
+                outcome: Some(CallOutcome::Indeterminate),
+                reason: Some("task-ended".into()),
+                ..Fields::default()
+            };
+            if let Err(error) = self.record(RecordKind::CallOutcome, fields, None) {
+                tracing::error!(%error, operation = %call.operation.full, "an outcome could not be recorded");
+            }
+        }
+        if let Err(error) = self.record_transcript() {
+            tracing::error!(%error, "the transcript of a task could not be recorded");
         }
     }
 }

@@ -230,8 +230,8 @@ impl Shared {
             Ok(host) => host,
             Err(reason) => return ending.end(not_run(reason)),
         };
-        let (host, outcome) = task::execute(&self.engine, &self.checks, &entry, host, input, started).await;
-        let transcript = self.record_transcript(&ending, &host);
+        let (mut host, outcome) = task::execute(&self.engine, &self.checks, &entry, host, input, started).await;
+        let transcript = host.record_transcript();
         let mut report = report(&entry, host, outcome, started);
         if let Err(failure) = transcript {
             report.outcome = TaskOutcome::Ended(EndReason::Ledger(failure));
@@ -429,14 +429,6 @@ impl Shared {
             }
             _ => Arc::clone(&entry.facts),
         }
-    }
-
-    fn record_transcript(&self, ending: &Ending, host: &Host) -> Result<(), LedgerFailure> {
-        if host.transcript.is_empty() {
-            return Ok(());
-        }
-        let lines: Vec<Value> = host.transcript.iter().map(|(name, note)| json!([name, note])).collect();
-        ending.append(RecordKind::TaskTranscript, Fields::default(), vec![("calls", Value::Array(lines).into())])
     }
 }
 

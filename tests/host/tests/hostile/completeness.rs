@@ -303,3 +303,23 @@ async fn when_the_ledger_breaks_nothing_leaves_any_more() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_nobody_waits_for_leaves_what_it_has_said() -> Result<()> {
+    let bench = puppet_bench(settings()).await?;
+    let _never = bench.upstream.hold(CUSTOMERS);
+    let acts = [json!({"do": "log", "text": "said before"}), json!({"do": CUSTOMERS, "id": CUSTOMER})];
+    let spec = puppet(&bench, json!({ "acts": acts })).grant(CUSTOMERS, &[("id", is(CUSTOMER))])?.spec;
+    let (id, sandbox) = (spec.id.clone(), Arc::clone(&bench.sandbox));
+    let waiting = tokio::spawn(async move { sandbox.run(spec).await });
+    bench.recorder.until(|records| records.iter().any(|record| record.kind == RecordKind::CallIntent)).await;
+    waiting.abort();
+    ensure!(waiting.await.is_err_and(|error| error.is_cancelled()), "it was over before");
+    bench.sandbox.settled().await;
+    let kept = bench.recorder.of_task(&id);
+    use RecordKind::{CallIntent, CallOutcome as Outcome, GrantIssued, TaskEnded, TaskStarted, TaskTranscript};
+    ensure!(kept.kinds() == [TaskStarted, GrantIssued, CallIntent, Outcome, TaskTranscript, TaskEnded], "{:?}", kept.kinds());
+    ensure!(kept.of(TaskTranscript)[0].payload.to_string().contains("said before"), "{:?}", kept.of(TaskTranscript));
+    ensure!(kept.end() == "cancelled", "{}", kept.end());
+    Ok(())
+}
