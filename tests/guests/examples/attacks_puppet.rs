@@ -87,9 +87,14 @@ fn perform(act: &Act) -> (String, String) {
         "billing/accounts.set-return-status" => {
             told(billing::accounts::set_return_status(id, billing::accounts::ReturnStatus::Expected, text))
         }
-        "log" => task::info(text).into_done(),
-        "progress" => task::progress(text).into_done(),
-        "print" => println!("{text}").into_done(),
+        "log" | "progress" | "print" => {
+            match act.r#do.as_str() {
+                "log" => task::info(text),
+                "progress" => task::progress(text),
+                _ => println!("{text}"),
+            }
+            ("ok".to_owned(), String::new())
+        }
         "spin" => loop {
             std::hint::black_box(text);
         },
@@ -105,17 +110,6 @@ fn told<T: std::fmt::Debug>(result: Result<T, CallProblem>) -> (String, String) 
         Err(CallProblem { cause, .. }) => format!("{cause:?}"),
     };
     (case(&result), seen)
-}
-
-/// What gives nothing.
-trait Done {
-    fn into_done(self) -> (String, String);
-}
-
-impl Done for () {
-    fn into_done(self) -> (String, String) {
-        ("ok".to_owned(), String::new())
-    }
 }
 
 fn sender() -> Address {

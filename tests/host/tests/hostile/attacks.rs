@@ -1,4 +1,5 @@
 //! Attacks by a guest that does whatever its author wants: each test asks the upstream, the guest and the ledger.
+#![expect(clippy::indexing_slicing, reason = "a test stops at its first surprise")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

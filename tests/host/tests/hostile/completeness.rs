@@ -2,6 +2,7 @@
 //! intent has one outcome.
 //!
 //! A journal of its own stands behind every operation and looks into the ledger at the moment when a request arrives.
+#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test stops at its first surprise")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
