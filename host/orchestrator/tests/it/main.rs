@@ -8,6 +8,8 @@ mod executor;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod returns;
 #[cfg(test)]
 mod schema;
