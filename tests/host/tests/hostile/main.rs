@@ -1,6 +1,7 @@
 //! Hostile guests against the real sandbox: each has a test of its own name, or this does not compile.
 
 mod contract;
+mod foreseen;
 mod grants;
 mod install;
 mod ledger;
