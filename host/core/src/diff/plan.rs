@@ -60,7 +60,7 @@ fn step(before: &AgentNode, after: &AgentNode) -> Vec<Change> {
     use Direction::{Changed, Narrower, Wider};
     let mut changes = Vec::new();
     different(&mut changes, "agent", Some(before.agent.to_string()), Some(after.agent.to_string()), [Changed; 2]);
-    different(&mut changes, "when", before.when.clone(), after.when.clone(), [Narrower, Wider]);
+    when(&mut changes, before.when.as_deref(), after.when.as_deref());
     values(&mut changes, "with", &before.with, &after.with);
     changes.extend(grants::compare(&before.may, &after.may));
     waits(&mut changes, &before.needs, &after.needs);
@@ -72,6 +72,24 @@ fn step(before: &AgentNode, after: &AgentNode) -> Vec<Change> {
     changes.extend(schemas(&before.input_schema, &after.input_schema).into_iter().map(|change| change.within("the agent takes")));
     changes.extend(schemas(&before.output_schema, &after.output_schema).into_iter().map(|change| change.within("the agent gives")));
     changes
+}
+
+/// What says whether a step runs.
+fn when(changes: &mut Vec<Change>, before: Option<&str>, after: Option<&str>) {
+    let direction = match (before, after) {
+        (before, after) if before == after => return,
+        (None, _) => Direction::Narrower,
+        (_, None) => Direction::Wider,
+        (Some(before), Some(after)) if is_further(before, after) => Direction::Narrower,
+        (Some(before), Some(after)) if is_further(after, before) => Direction::Wider,
+        _ => Direction::Changed,
+    };
+    changes.push(Change::new(direction, "when", before.map(str::to_owned), after.map(str::to_owned)));
+}
+
+/// Whether an expression is another one and a further condition, as text. Where nothing binds less than `&&` it is read so too.
+fn is_further(condition: &str, further: &str) -> bool {
+    further.strip_prefix(condition).is_some_and(|rest| rest.starts_with(" && ")) && !further.contains(['|', '?'])
 }
 
 /// What is waited for. A step that has to have a value, or not to have failed, is one more thing that can keep this one from running.

@@ -1,5 +1,7 @@
 //! Values with expressions in them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Change, Direction};
@@ -24,7 +26,7 @@ pub(super) enum Given<'t> {
     /// A list.
     List(Vec<Given<'t>>),
     /// An object.
-    Object(Vec<(&'t str, Given<'t>)>),
+    Object(BTreeMap<&'t str, Given<'t>>),
 }
 
 /// Puts a template into one form.
@@ -33,22 +35,16 @@ pub(super) fn given(template: &ValueTemplate) -> Given<'_> {
         ValueTemplate::Value(value) => of_value(value),
         ValueTemplate::Expression(source) => Given::Expression(source),
         ValueTemplate::List(items) => Given::List(items.iter().map(given).collect()),
-        ValueTemplate::Object(entries) => Given::Object(sorted(entries.iter().map(|(name, value)| (name.as_str(), given(value))))),
+        ValueTemplate::Object(entries) => Given::Object(entries.iter().map(|(name, value)| (name.as_str(), given(value))).collect()),
     }
 }
 
 fn of_value(value: &Value) -> Given<'_> {
     match value {
         Value::Array(items) => Given::List(items.iter().map(of_value).collect()),
-        Value::Object(entries) => Given::Object(sorted(entries.iter().map(|(name, value)| (name.as_str(), of_value(value))))),
+        Value::Object(entries) => Given::Object(entries.iter().map(|(name, value)| (name.as_str(), of_value(value))).collect()),
         other => Given::Value(other),
     }
-}
-
-fn sorted<'t>(entries: impl Iterator<Item = (&'t str, Given<'t>)>) -> Vec<(&'t str, Given<'t>)> {
-    let mut entries: Vec<_> = entries.collect();
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-    entries
 }
 
 /// Compares what is handed on: a further field is wider, one less narrower, another value changed.
@@ -64,14 +60,13 @@ fn walk(changes: &mut Vec<Change>, what: &str, before: &Given<'_>, after: &Given
         changes.push(Change::new(Direction::Changed, what, Some(shown(before)), Some(shown(after))));
         return;
     };
-    let find = |of: &[(&str, Given<'_>)], name: &str| of.iter().position(|(other, _)| *other == name);
     for (name, value) in new {
-        match find(old, name).and_then(|at| old.get(at)) {
-            Some((_, before)) => walk(changes, &format!("{what}.{name}"), before, value),
+        match old.get(name) {
+            Some(before) => walk(changes, &format!("{what}.{name}"), before, value),
             None => changes.push(Change::new(Direction::Wider, format!("{what}.{name}"), None, Some(shown(value)))),
         }
     }
-    for (name, value) in old.iter().filter(|(name, _)| find(new, name).is_none()) {
+    for (name, value) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
         changes.push(Change::new(Direction::Narrower, format!("{what}.{name}"), Some(shown(value)), None));
     }
 }

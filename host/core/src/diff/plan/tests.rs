@@ -88,8 +88,8 @@ fn each_part_of_a_step_says_which_way_it_changed() {
             Narrower,
             Wider,
         ),
-        (|n| drop(n.needs.insert("b".into(), Edge::After)), "waits for b", Narrower, Wider),
-        (|n| drop(n.needs.insert("b".into(), Edge::State)), "waits for b", Noted, Noted),
+        (|n| n.needs.extend([("b".into(), Edge::After)]), "waits for b", Narrower, Wider),
+        (|n| n.needs.extend([("b".into(), Edge::State)]), "waits for b", Noted, Noted),
         (|n| n.timeout = Some(Span::millis(5)), "timeout", Narrower, Wider),
         (|n| n.limits.fuel = Some(5), "limit fuel", Narrower, Wider),
         (|n| n.stand_in = Some(ValueTemplate::Value(json!(null))), "stand-in", Wider, Narrower),
@@ -104,6 +104,25 @@ fn each_part_of_a_step_says_which_way_it_changed() {
             let found: Vec<_> = changes.iter().map(|change| (change.what.as_str(), change.direction)).collect();
             assert_eq!(found, [(format!("step a, {what}").as_str(), *direction)]);
         }
+    }
+}
+
+#[test]
+fn a_further_condition_is_narrower_where_it_is_read_as_one() {
+    use Direction::{Changed, Narrower, Wider};
+    for (before, after, expected) in [
+        ("a.ok", "a.ok && b.ok", Narrower),
+        ("a.ok && b.ok", "a.ok", Wider),
+        ("a.ok", "a.okay && b.ok", Changed),
+        ("a.ok", "b.ok && a.ok", Changed),
+        // `a || (b && c)`, and `a && (b ? …)`, say something else.
+        ("a.ok || b.ok", "a.ok || b.ok && c.ok", Changed),
+        ("a.ok", "a.ok && b.ok || c.ok", Changed),
+        ("a.ok", "a.ok && b.ok ? true : c.ok", Changed),
+    ] {
+        let plan = |when: &str| plan(AgentNode { when: Some(when.to_owned()), ..node() });
+        let found: Vec<_> = plans(&plan(before), &plan(after)).into_iter().map(|change| change.direction).collect();
+        assert_eq!(found, [expected], "{before} / {after}");
     }
 }
 
