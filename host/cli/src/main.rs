@@ -6,6 +6,7 @@ mod commands;
 mod display;
 mod exit;
 mod fault;
+mod foresee;
 mod may;
 mod project;
 mod state;

@@ -3,9 +3,12 @@
 mod agents;
 mod build;
 mod check;
+mod compare;
+mod inspect;
 mod ledger;
 mod new;
 mod proof;
+mod reach;
 mod run;
 mod try_agent;
 
@@ -15,7 +18,7 @@ use bailiwick_core::ids::RunId;
 use bailiwick_core::policy::Requester;
 use serde_json::Value;
 
-use crate::args::{Agents, Command, Key, Ledger, New, Place};
+use crate::args::{Agents, Command, Key, Ledger, New, Place, Workflow};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
 use crate::project::{Project, is_requester};
@@ -33,7 +36,10 @@ pub fn dispatch(command: Command) -> Result<Exit> {
         Command::Try(args) => try_agent::try_agent(&args),
         Command::New(New::Agent(args)) => new::agent(&args),
         Command::Agents(Agents::List(place)) => agents::list(&place),
-        Command::Agents(Agents::Inspect(args)) => agents::inspect(&args),
+        Command::Agents(Agents::Inspect(args)) => inspect::inspect(&args),
+        Command::Agents(Agents::Diff(args)) => compare::agents(&args),
+        Command::Reach(args) => reach::reach(&args),
+        Command::Workflow(Workflow::Diff(args)) => compare::workflows(&args),
         Command::Agents(Agents::Install(args)) => agents::install(&args),
         Command::Agents(Agents::Activate(args)) => agents::activate(&args),
         Command::Ledger(Ledger::Show(args)) => ledger::show(&args),
