@@ -38,6 +38,12 @@ pub enum Command {
     /// Starts something new.
     #[command(subcommand)]
     New(New),
+    /// Says what a workflow can do before it runs: grants under the policy, where data can flow, what each answer opens.
+    #[command(after_help = "Example:\n  bailiwick reach examples/returns")]
+    Reach(ReachArgs),
+    /// Compares workflows.
+    #[command(subcommand)]
+    Workflow(Workflow),
     /// Looks at and changes the installed agents.
     #[command(subcommand)]
     Agents(Agents),
@@ -145,6 +151,45 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// Arguments of `reach`.
+#[derive(Debug, Args)]
+pub struct ReachArgs {
+    /// The project's folder.
+    pub project: PathBuf,
+    /// The state folder whose agents are looked at. Default: the project's.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Prints one JSON document and nothing else to standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Compares workflows.
+#[derive(Debug, Subcommand)]
+pub enum Workflow {
+    /// Says what changed between two workflows, with what widens apart from what narrows; exit code 7 where something may widen.
+    #[command(after_help = WORKFLOW_DIFF_HELP)]
+    Diff(WorkflowDiffArgs),
+}
+
+const WORKFLOW_DIFF_HELP: &str = "\
+A folder is a project, with its own agents and policy. A file is a workflow: with the project that it lies in, else with --project.
+
+Example:
+  bailiwick workflow diff before.yaml examples/returns --project examples/returns";
+
+/// Arguments of `workflow diff`.
+#[derive(Debug, Args)]
+pub struct WorkflowDiffArgs {
+    /// How it was: a project's folder, or a workflow file.
+    pub old: PathBuf,
+    /// How it is to be: a project's folder, or a workflow file.
+    pub new: PathBuf,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
+}
+
 /// Arguments of `build`.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
@@ -204,15 +249,35 @@ pub enum Agents {
     /// Lists the installed versions of all agents.
     #[command(after_help = "Example:\n  bailiwick agents list --project examples/returns")]
     List(Place),
-    /// Says what an agent is for and what it can reach.
+    /// Says what an agent is for and what it can reach, under the policy in force. Nothing runs.
     #[command(after_help = "Example:\n  bailiwick agents inspect return-label --project examples/returns")]
     Inspect(InspectArgs),
+    /// Says what changed between two versions, with what widens apart from what narrows; exit code 7 where something may widen.
+    #[command(after_help = AGENTS_DIFF_HELP)]
+    Diff(AgentsDiffArgs),
     /// Installs a component file; it becomes active if no other version of the agent is.
     #[command(after_help = "Example:\n  bailiwick agents install return-label.wasm --project examples/returns")]
     Install(InstallArgs),
     /// Makes an installed version the one that new tasks use.
     #[command(after_help = "Example:\n  bailiwick agents activate return-label@0.2.0 --project examples/returns")]
     Activate(ActivateArgs),
+}
+
+const AGENTS_DIFF_HELP: &str = "\
+Example:
+  bailiwick agents diff return-label@0.1.0 return-label@0.2.0 --project examples/returns
+  bailiwick agents diff before.wasm after.wasm --project examples/returns";
+
+/// Arguments of `agents diff`.
+#[derive(Debug, Args)]
+pub struct AgentsDiffArgs {
+    /// How it was: an installed agent, `NAME` or `NAME@VERSION`, or a component file.
+    pub old: String,
+    /// How it is to be: the same.
+    pub new: String,
+    /// Which project, and how to print.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Arguments of `agents inspect`.
@@ -587,11 +652,14 @@ impl Command {
         match self {
             Self::Run(args) => args.json,
             Self::Check(args) => args.json,
+            Self::Reach(args) => args.json,
+            Self::Workflow(Workflow::Diff(args)) => args.place.json,
             Self::Build(args) => args.json,
             Self::Try(args) => args.place.json,
             Self::New(New::Agent(args)) => args.json,
             Self::Agents(Agents::List(place)) | Self::Ledger(Ledger::Key(Key::Show(place))) => place.json,
             Self::Agents(Agents::Inspect(args)) => args.place.json,
+            Self::Agents(Agents::Diff(args)) => args.place.json,
             Self::Agents(Agents::Install(args)) => args.place.json,
             Self::Agents(Agents::Activate(args)) => args.place.json,
             Self::Ledger(Ledger::Show(args)) => args.place.json,

@@ -17,11 +17,13 @@ pub enum Exit {
     Internal,
     /// A signal asked the command to stop before it was done. What had happened by then is on record.
     Stopped,
+    /// A comparison found that more is possible than before, or could not rule it out.
+    Widened,
 }
 
 impl Exit {
     /// All codes, in order.
-    pub const ALL: [Self; 6] = [Self::Done, Self::Partial, Self::Failed, Self::BadInput, Self::Internal, Self::Stopped];
+    pub const ALL: [Self; 7] = [Self::Done, Self::Partial, Self::Failed, Self::BadInput, Self::Internal, Self::Stopped, Self::Widened];
 
     /// Gives the number. 1 is what many programs use for anything, so it stays free.
     pub const fn code(self) -> u8 {
@@ -32,6 +34,7 @@ impl Exit {
             Self::BadInput => 4,
             Self::Internal => 5,
             Self::Stopped => 6,
+            Self::Widened => 7,
         }
     }
 
@@ -44,6 +47,7 @@ impl Exit {
             Self::BadInput => "bad-input",
             Self::Internal => "internal",
             Self::Stopped => "stopped",
+            Self::Widened => "widened",
         }
     }
 
@@ -56,6 +60,7 @@ impl Exit {
             Self::BadInput => "the project, its input or the command line is wrong; nothing was run",
             Self::Internal => "a fault of the host or of the machine",
             Self::Stopped => "stopped by a signal; what had happened is on record",
+            Self::Widened => "a comparison: more is possible than before, or that cannot be ruled out",
         }
     }
 }

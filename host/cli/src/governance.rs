@@ -366,6 +366,23 @@ pub fn in_force(state: &Path) -> Result<Option<(PolicyVersion, Vec<PolicySource>
     Ok(kept::read::<InForce>(state, POLICIES)?.map(|in_force| (in_force.version.clone(), in_force.sources())))
 }
 
+/// Loads the policies that are in force in a project's state folder, else those that a first start would bring into force; and names their files.
+///
+/// # Errors
+/// When they cannot be read, or do not fit the operations.
+pub fn policies_in_force(project: &Project, catalog: &Catalog) -> Result<(Policies, Vec<String>)> {
+    let in_force = in_force(&project.state)?;
+    let policies = match &in_force {
+        Some((_, sources)) => Policies::load(sources, catalog).map_err(|problems| unfit(&problems))?,
+        None => load_policies(project, catalog)?,
+    };
+    let sources = match in_force {
+        Some((_, sources)) => sources,
+        None => policy_sources(project)?,
+    };
+    Ok((policies, sources.into_iter().map(|source| source.name).collect()))
+}
+
 /// Gives the acts that wait for a second person in a state folder and are not too old.
 ///
 /// # Errors

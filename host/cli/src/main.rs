@@ -7,6 +7,7 @@ mod control;
 mod display;
 mod exit;
 mod fault;
+mod foresee;
 mod governance;
 mod kept;
 mod may;

@@ -412,7 +412,8 @@ impl AgentRunner for ProjectRunner {
     }
 }
 
-fn not_run(reason: EndReason) -> TaskReport {
+/// The report of a task that nobody runs.
+pub fn not_run(reason: EndReason) -> TaskReport {
     TaskReport {
         outcome: TaskOutcome::Ended(reason),
         component: None,

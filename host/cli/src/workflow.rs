@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use bailiwick_core::AgentRunner;
+use bailiwick_core::capability::Catalog;
 use bailiwick_core::plan::Node;
 use bailiwick_orchestrator::{CheckedWorkflow, Diagnostic, Known, Severity};
 
@@ -18,17 +19,28 @@ use crate::wire::Served;
 /// Everything that is wrong: the file itself, and operations that it grants and no connector serves.
 pub fn load(project: &Project, agents: &dyn AgentRunner, served: &Served) -> Result<(CheckedWorkflow, Vec<Diagnosis>), Vec<Diagnosis>> {
     let source = project.read(&project.workflow).map_err(|diagnosis| vec![diagnosis])?;
+    let (workflow, warnings) = load_text(project, &source, agents, &served.catalog)?;
+    let unserved = unserved(&workflow, &source, served);
+    if unserved.is_empty() { Ok((workflow, warnings)) } else { Err(unserved) }
+}
+
+/// Loads and checks a workflow of a project from its text, without a look at connectors. Warnings come with it.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn load_text(
+    project: &Project,
+    source: &Source,
+    agents: &dyn AgentRunner,
+    catalog: &Catalog,
+) -> Result<(CheckedWorkflow, Vec<Diagnosis>), Vec<Diagnosis>> {
     let read = |path: &str| {
         project.read(Path::new(path)).map(|source| source.text.to_string()).map_err(|diagnosis| io::Error::other(diagnosis.to_string()))
     };
-    let known = Known { catalog: &served.catalog, agents, read: &read };
+    let known = Known { catalog, agents, read: &read };
     let workflow = bailiwick_orchestrator::load(&source.name, &source.text, &known)
-        .map_err(|refused| refused.0.iter().map(|diagnostic| translate(diagnostic, &source)).collect::<Vec<_>>())?;
-    let unserved = unserved(&workflow, &source, served);
-    if !unserved.is_empty() {
-        return Err(unserved);
-    }
-    let warnings = workflow.warnings().iter().map(|diagnostic| translate(diagnostic, &source)).collect();
+        .map_err(|refused| refused.0.iter().map(|diagnostic| translate(diagnostic, source)).collect::<Vec<_>>())?;
+    let warnings = workflow.warnings().iter().map(|diagnostic| translate(diagnostic, source)).collect();
     Ok((workflow, warnings))
 }
 

@@ -6,7 +6,7 @@ use support::{Project, bailiwick, workspace};
 
 #[test]
 fn help_is_what_it_was() {
-    let commands: [&[&str]; 34] = [
+    let commands: [&[&str]; 37] = [
         &[],
         &["run"],
         &["check"],
@@ -15,6 +15,9 @@ fn help_is_what_it_was() {
         &["new", "agent"],
         &["agents", "list"],
         &["agents", "inspect"],
+        &["agents", "diff"],
+        &["reach"],
+        &["workflow", "diff"],
         &["agents", "install"],
         &["agents", "activate"],
         &["ledger", "show"],

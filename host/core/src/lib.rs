@@ -10,6 +10,7 @@ pub mod budget;
 pub mod canonical;
 pub mod capability;
 pub mod connector;
+pub mod diff;
 pub mod error;
 pub mod event;
 pub mod grant;

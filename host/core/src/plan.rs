@@ -119,6 +119,24 @@ pub enum ValueTemplate {
     Object(BTreeMap<String, ValueTemplate>),
 }
 
+impl ValueTemplate {
+    /// Writes it as in a workflow file, in one line.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Value(Value::String(text)) => text.clone(),
+            Self::Value(value) => value.to_string(),
+            Self::Expression(source) => format!("${{ {source} }}"),
+            Self::List(items) => format!("[{}]", items.iter().map(Self::to_text).collect::<Vec<_>>().join(", ")),
+            Self::Object(entries) => {
+                format!(
+                    "{{ {} }}",
+                    entries.iter().map(|(name, value)| format!("{name}: {}", value.to_text())).collect::<Vec<_>>().join(", ")
+                )
+            }
+        }
+    }
+}
+
 /// A grant that a step gives, before its expressions have values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -168,6 +186,20 @@ impl ConditionTemplate {
                 Some(value)
             }
         }
+    }
+
+    /// Writes it for people: the value, or the word of the condition and the value.
+    pub fn to_text(&self) -> String {
+        let word = match self {
+            Self::Any => return "any".to_owned(),
+            Self::Equals(value) => return value.to_text(),
+            Self::In(_) => "in",
+            Self::Max(_) => "max",
+            Self::Min(_) => "min",
+            Self::Prefix(_) => "prefix",
+            Self::Host(_) => "host",
+        };
+        format!("{word} {}", self.value().map(ValueTemplate::to_text).unwrap_or_default())
     }
 }
 

@@ -238,6 +238,51 @@ impl Proposal {
     }
 }
 
+/// What a reviewer knows before anything runs. What is `None` may turn out to be anything.
+#[derive(Debug, Clone, Copy)]
+pub struct Foreseen<'a> {
+    /// The agent.
+    pub agent: &'a AgentFacts,
+    /// The tenant on whose data it would act.
+    pub tenant: &'a TenantId,
+    /// The workflow and the step, where the question is about one.
+    pub place: Option<(&'a WorkflowName, &'a StepPath)>,
+    /// Whether the grant fixes every subject, target, recipient and amount to the run's subject or to values of its input.
+    pub bound: Option<bool>,
+}
+
+/// What the policy in force will say of an operation, as far as that is certain before anything runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "word", rename_all = "kebab-case")]
+pub enum Prospect {
+    /// Every call that passes its grant is permitted.
+    Always {
+        /// The rules that permit.
+        rules: Vec<String>,
+    },
+    /// It turns on something that is not known yet.
+    Depends {
+        /// Names of what it turns on, as policies write them: `labels`, `args`, `bound`, `requester`.
+        on: BTreeSet<String>,
+        /// The rules that read it.
+        rules: Vec<String>,
+    },
+    /// No call is permitted, whatever a step gives.
+    Never {
+        /// The rules that forbid; empty where none permits.
+        rules: Vec<String>,
+        /// Why, for the operator.
+        reason: String,
+    },
+}
+
+impl Prospect {
+    /// Whether some call may be permitted.
+    pub fn is_possible(&self) -> bool {
+        !matches!(self, Self::Never { .. })
+    }
+}
+
 /// Decides. Any error while deciding is a [`Decision::Forbid`].
 pub trait PolicyEngine: Send + Sync {
     /// Gives the version in force, for records.

@@ -14,6 +14,17 @@ pub(crate) struct Node {
     pub number: NumberKind,
 }
 
+impl Node {
+    /// Whether it is a variable, or a field of one, and nothing else is done with it.
+    pub(crate) fn is_selection(&self) -> bool {
+        match &self.kind {
+            NodeKind::Variable(_) => true,
+            NodeKind::Select { operand, .. } => operand.is_selection(),
+            _ => false,
+        }
+    }
+}
+
 /// What a number read from JSON is to be taken for: JSON does not tell `3` from `3.0`, types do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NumberKind {

@@ -65,6 +65,15 @@ impl Program {
         &self.0.mentions
     }
 
+    /// Returns what the expression reads where it is nothing but that: a variable, or a field of one. Its value is then that value, unchanged but
+    /// for a number that its schema makes an integer or a double of.
+    pub fn selection(&self) -> Option<&Mention> {
+        match self.0.mentions.as_slice() {
+            [mention] if self.0.node.is_selection() => Some(mention),
+            _ => None,
+        }
+    }
+
     /// Returns the expression as it was written.
     pub fn source(&self) -> &str {
         &self.0.source

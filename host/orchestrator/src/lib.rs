@@ -33,6 +33,7 @@ mod executor;
 mod failure;
 mod file;
 mod quote;
+pub mod reach;
 mod reader;
 mod report;
 mod schema;

@@ -8,7 +8,9 @@ use bailiwick_core::act::{Act, FreezeScope};
 use bailiwick_core::capability::Operation;
 use bailiwick_core::grant::{Grant, GrantRequest};
 use bailiwick_core::ids::PolicyVersion;
-use bailiwick_core::policy::{ActDecision, CallFacts, Decision, Opening, PolicyContext, PolicyEngine, Proposal, Requester};
+use bailiwick_core::policy::{
+    ActDecision, CallFacts, Decision, Foreseen, Opening, PolicyContext, PolicyEngine, Proposal, Prospect, Requester,
+};
 use cedar_policy::Entity;
 use parking_lot::Mutex;
 
@@ -17,6 +19,7 @@ use crate::facts;
 use crate::freeze::{self, Freeze, FreezeProblem, Freezes};
 use crate::load::Policies;
 use crate::names::{OPEN, uid};
+use crate::prospect;
 use crate::slice::Part;
 use crate::{FREEZE_RULE, UNDO_RULE};
 
@@ -110,6 +113,18 @@ impl CedarEngine {
         lifted
     }
 
+    /// Says what will be decided of an operation, as far as that is certain from what is known before anything runs.
+    ///
+    /// [`Prospect::Always`] and [`Prospect::Never`] hold for every grant and every call with these facts, as long as the policies and the
+    /// freezes stay what they are; where that cannot be told it is [`Prospect::Depends`], also where it would always be the same.
+    pub fn prospect(&self, known: &Foreseen<'_>, operation: &Operation) -> Prospect {
+        let state = self.state.load();
+        match state.freezes.of_call(known.tenant, &known.agent.name, operation) {
+            Some(freeze) => Prospect::Never { rules: vec![FREEZE_RULE.to_owned()], reason: freeze_reason(freeze) },
+            None => prospect::of(&state.policies, known, operation),
+        }
+    }
+
     fn change(&self, next: impl FnOnce(&State) -> (Arc<Policies>, Arc<Freezes>)) -> Arc<State> {
         let _changing = self.changing.lock();
         let before = self.state.load_full();
@@ -152,6 +167,10 @@ impl CedarEngine {
     }
 }
 
+fn freeze_reason(freeze: &Freeze) -> String {
+    format!("{} is frozen: {}", freeze.scope, freeze.reason)
+}
+
 fn next_generation() -> u64 {
     GENERATIONS.fetch_add(1, Ordering::Relaxed)
 }
@@ -166,8 +185,7 @@ impl State {
     }
 
     fn frozen(&self, freeze: &Freeze) -> Decision {
-        let reason = format!("{} is frozen: {}", freeze.scope, freeze.reason);
-        self.forbid(Refused { rules: vec![FREEZE_RULE.to_owned()], reason })
+        self.forbid(Refused { rules: vec![FREEZE_RULE.to_owned()], reason: freeze_reason(freeze) })
     }
 
     fn at_issue(&self, context: &PolicyContext, operation: &Operation, request: &GrantRequest) -> Decision {

@@ -20,6 +20,7 @@ mod freeze;
 mod load;
 mod names;
 mod problem;
+mod prospect;
 mod reads;
 mod schema;
 mod slice;

@@ -46,6 +46,19 @@ impl ActionRules {
         Self { uid, entity, resource, resource_of_call, operation, any, by_principal, anyone, named }
     }
 
+    /// Gives the policies that can concern a principal, in the order of the set.
+    pub(crate) fn rules<'p>(&self, policies: &'p Policies, principal: &str) -> impl Iterator<Item = &'p Rule> {
+        self.matching(policies, self.by_principal.get(principal).map_or(&[], Vec::as_slice))
+    }
+
+    /// Gives the policies for any principal and those of `own` that can match what the action is done to.
+    fn matching<'p>(&self, policies: &'p Policies, own: &[usize]) -> impl Iterator<Item = &'p Rule> {
+        let mut places: Vec<usize> = self.any.iter().chain(own).copied().collect();
+        places.sort_unstable();
+        let resource = policies.types.of(self.resource);
+        places.into_iter().filter_map(|at| policies.rules.get(at)).filter(move |rule| can_match(&rule.policy, resource))
+    }
+
     /// Gives the slice of a principal; made once.
     pub(crate) fn slice(&self, policies: &Policies, principal: &str) -> Arc<Slice> {
         let Some(own) = self.by_principal.get(principal) else {
@@ -83,14 +96,9 @@ pub(crate) struct Part {
 impl Slice {
     fn cut(policies: &Policies, action: &ActionRules, own: &[usize]) -> Self {
         let mut slice = Self { at_issue: Part::default(), at_call: Part::default() };
-        let resource = policies.types.of(action.resource);
-        let mut places: Vec<usize> = action.any.iter().chain(own).copied().collect();
-        places.sort_unstable();
-        for rule in places.into_iter().filter_map(|at| policies.rules.get(at)) {
-            if can_match(&rule.policy, resource) {
-                let part = if rule.reads.needs_call(action.resource_of_call) { &mut slice.at_call } else { &mut slice.at_issue };
-                part.add(rule);
-            }
+        for rule in action.matching(policies, own) {
+            let part = if rule.reads.needs_call(action.resource_of_call) { &mut slice.at_call } else { &mut slice.at_issue };
+            part.add(rule);
         }
         slice.at_issue.quick = quick::of(&slice.at_issue.set);
         slice.at_call.quick = quick::of(&slice.at_call.set);
@@ -103,7 +111,7 @@ impl Part {
         self.set.is_empty() && !self.is_broken
     }
 
-    fn add(&mut self, rule: &Rule) {
+    pub(crate) fn add(&mut self, rule: &Rule) {
         // Ids differ within a set and a policy without scope is one too, so none is refused; if one were, the others must not decide without it.
         self.is_broken |= without_scope(&rule.policy).is_none_or(|policy| self.set.add(policy).is_err());
         self.reads.add(&rule.reads);

@@ -55,6 +55,31 @@ pub fn case<T>(result: &Result<T, bailiwick_sdk::CallProblem>) -> String {
     .to_owned()
 }
 
+/// Calls the operation of this short name about `id`, and names what came of it.
+pub fn call_anything(operation: &str, id: &str) -> String {
+    let address =
+        || Address { name: id.to_owned(), street: id.to_owned(), postal_code: id.to_owned(), city: id.to_owned(), country: id.to_owned() };
+    match operation {
+        "billing/accounts.set-return-status" => {
+            case(&billing::accounts::set_return_status(id, billing::accounts::ReturnStatus::Expected, "1"))
+        }
+        "crm/customers.get" => case(&crm::customers::get(id)),
+        "crm/notes.append" => case(&crm::notes::append(id, "a note")),
+        "crm/notes.void" => case(&crm::notes::void(id, "N-1")),
+        "notify/messages.send" => case(&notify::messages::send(id, notify::messages::Channel::Email, "hello", "pay here")),
+        "orders/orders.get" => case(&orders::orders::get(id)),
+        "rules/tables.evaluate" => case(&rules::tables::evaluate(id, &[])),
+        "shipping/parcels.create-label" => case(&shipping::parcels::create_label(id, &address(), 1)),
+        "shipping/parcels.void-label" => case(&shipping::parcels::void_label(id, "PX-1")),
+        "ticketing/tickets.create" => {
+            use ticketing::tickets::{Kind, Status};
+            case(&ticketing::tickets::create(id, Kind::GoodsReturn, Status::Open, "hello", "world"))
+        }
+        "ticketing/tickets.cancel" => case(&ticketing::tickets::cancel(id, "T-1")),
+        _ => "unknown".to_owned(),
+    }
+}
+
 /// The types of the world, for guests that break the contract below the SDK.
 pub mod raw {
     pub use bailiwick_sdk::Description;

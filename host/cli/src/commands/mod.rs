@@ -3,12 +3,15 @@
 mod agents;
 mod build;
 mod check;
+mod compare;
 mod freeze;
+mod inspect;
 mod ledger;
 mod new;
 mod policy;
 mod proof;
 mod questions;
+mod reach;
 mod requesters;
 mod run;
 mod try_agent;
@@ -19,7 +22,7 @@ use bailiwick_core::ids::RunId;
 use bailiwick_core::policy::Requester;
 use serde_json::Value;
 
-use crate::args::{Advise, Agents, ClaimArgs, Command, Freeze, Key, Ledger, New, Place, Policy, RequestersCommand};
+use crate::args::{Advise, Agents, ClaimArgs, Command, Freeze, Key, Ledger, New, Place, Policy, RequestersCommand, Workflow};
 use crate::control::{self, Order};
 use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
@@ -40,7 +43,10 @@ pub fn dispatch(command: Command) -> Result<Exit> {
         Command::Try(args) => try_agent::try_agent(&args),
         Command::New(New::Agent(args)) => new::agent(&args),
         Command::Agents(Agents::List(place)) => agents::list(&place),
-        Command::Agents(Agents::Inspect(args)) => agents::inspect(&args),
+        Command::Agents(Agents::Inspect(args)) => inspect::inspect(&args),
+        Command::Agents(Agents::Diff(args)) => compare::agents(&args),
+        Command::Reach(args) => reach::reach(&args),
+        Command::Workflow(Workflow::Diff(args)) => compare::workflows(&args),
         Command::Agents(Agents::Install(args)) => agents::install(&args),
         Command::Agents(Agents::Activate(args)) => agents::activate(&args),
         Command::Ledger(Ledger::Show(args)) => ledger::show(&args),

@@ -22,7 +22,7 @@ use crate::stop::Stop;
 use crate::wire::{self, Host, HostParts};
 use crate::{build, may, state, text};
 
-use super::agents::{is_file, read_component};
+use crate::foresee::{is_file, read};
 
 /// The workflow and step under which a tried agent stands in the ledger.
 const WORKFLOW: &str = "try";
@@ -118,7 +118,7 @@ async fn execute(
         let diagnosis = Diagnosis::new(format!("the project has no agent `{}`", args.agent));
         return Err(Fault::bad_input(diagnosis.with_help(bailiwick_core::suggest::help(&args.agent, names))));
     }
-    let component = read_component(path)?;
+    let component = read(path)?;
     // A file is tried and not installed: it gets a registry that is thrown away.
     let registry = Some(scratch.path().join("registry"));
     let host = Host::open(HostParts { project, state: &project.state, registry, is_rehearsal: false, anchors: Vec::new() }, &notes).await?;

@@ -15,7 +15,7 @@ pub use account::{print_account, print_result};
 pub use notes::Notes;
 pub use progress::Progress;
 pub use result::{print_block, print_value};
-pub use table::{Table, heading};
+pub use table::{Table, heading, section};
 pub use task::print_task;
 
 use crate::exit::Exit;

@@ -1,6 +1,6 @@
 //! Tables that fit a hundred columns.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement};
 
 use crate::fault::WIDTH;
 use crate::text::clean;
@@ -12,17 +12,21 @@ pub struct Table {
 }
 
 impl Table {
-    /// Makes a table with its header. A header that ends in `>` is a column of numbers.
+    /// Makes a table with its header. A header that ends in `>` is a column of numbers, one that ends in `!` a column of names that are not broken:
+    /// they are copied and searched for. Names are short by what checks them.
     pub fn new(header: &[&str]) -> Self {
         let mut inner = comfy_table::Table::new();
         inner.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         inner.set_width(u16::try_from(WIDTH).unwrap_or(100));
-        inner.set_header(header.iter().map(|name| name.trim_end_matches('>')));
+        inner.set_header(header.iter().map(|name| name.trim_end_matches(['>', '!'])));
         for (index, name) in header.iter().enumerate() {
             let Some(column) = inner.column_mut(index) else { continue };
             column.set_padding((0, 2));
             if name.ends_with('>') {
                 column.set_cell_alignment(CellAlignment::Right);
+            }
+            if name.ends_with('!') {
+                column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
         Self { inner }
@@ -37,6 +41,11 @@ impl Table {
     pub fn to_text(&self) -> String {
         self.inner.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Prints a heading with an empty line before it.
+pub fn section(text: &str) {
+    super::print(&format!("\n{}", heading(text)));
 }
 
 /// Draws a heading; bold on a terminal.

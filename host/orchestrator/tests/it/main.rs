@@ -10,6 +10,8 @@ mod hostile;
 #[cfg(test)]
 mod labels;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod returns;
 #[cfg(test)]
 mod schema;

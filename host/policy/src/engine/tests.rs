@@ -7,6 +7,7 @@ use super::*;
 use crate::testing::{agent, catalog, context, grant, load, request, requester, rules};
 
 mod fast_and_plain;
+mod foreseen;
 
 const ALL: &str = "@id(\"all\") permit (principal, action, resource);";
 

@@ -18,6 +18,7 @@ use bailiwick_test_host::{Bench, Kept, Settings, answered, ended};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use crate::foreseen::{grants_tries_everything, grants_tries_everything_internal};
 use crate::{bench, settings};
 
 assert_every_grants!();

@@ -5,6 +5,7 @@ mod completeness;
 mod contract;
 mod delegate;
 mod deputies;
+mod foreseen;
 mod grants;
 mod install;
 mod ledger;

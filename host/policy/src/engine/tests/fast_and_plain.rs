@@ -102,7 +102,7 @@ fn policy(is_broad: bool) -> impl Strategy<Value = String> {
 
 /// A set by chance. Among policies of any scope few calls are permitted; in every second set all are, and every policy concerns every call, so that
 /// forbids and errors show.
-fn set() -> impl Strategy<Value = String> {
+pub(super) fn set() -> impl Strategy<Value = String> {
     any::<bool>().prop_flat_map(|is_broad| {
         prop::collection::vec(policy(is_broad), 1..7).prop_map(move |policies| {
             let open = if is_broad { "permit (principal, action, resource);\n" } else { "" };
@@ -112,18 +112,30 @@ fn set() -> impl Strategy<Value = String> {
 }
 
 #[derive(Debug, Clone)]
-struct Call {
-    agent: &'static str,
-    operation: &'static str,
-    args: Value,
-    labels: BTreeSet<String>,
-    calls: u64,
-    bytes_out: u64,
-    subject: Option<&'static str>,
-    attempt: u32,
+pub(super) struct Call {
+    pub agent: &'static str,
+    pub operation: &'static str,
+    pub args: Value,
+    pub labels: BTreeSet<String>,
+    pub calls: u64,
+    pub bytes_out: u64,
+    pub subject: Option<&'static str>,
+    pub attempt: u32,
 }
 
-fn call() -> impl Strategy<Value = Call> {
+impl Call {
+    /// Conditions that bind whatever has to be bound.
+    pub(super) fn conditions(&self) -> Vec<(&'static str, Value)> {
+        match self.operation {
+            "acme:bank/payments.pay" => ["from", "to", "cents"].map(|name| (name, self.args[name].clone())).to_vec(),
+            "rules/tables.evaluate" => Vec::new(),
+            "notify/messages.send" => vec![("customer", self.args["customer"].clone())],
+            _ => vec![("id", self.args["id"].clone())],
+        }
+    }
+}
+
+pub(super) fn call() -> impl Strategy<Value = Call> {
     let id = select(&["C-1", "C-2", "O-1", "", "\"\n\0"][..]);
     let what = (id, select(&[0_u64, 500, 501][..]), prop::option::of(select(&["x", ""][..]))).prop_flat_map(|(id, cents, note)| {
         select(vec![
@@ -187,13 +199,7 @@ proptest! {
             let mut context = context(call.agent);
             context.subject = call.subject.map(Into::into);
             context.attempt = call.attempt;
-            let conditions: Vec<(&str, Value)> = match call.operation {
-                "acme:bank/payments.pay" => ["from", "to", "cents"].map(|name| (name, call.args[name].clone())).to_vec(),
-                "rules/tables.evaluate" => Vec::new(),
-                "notify/messages.send" => vec![("customer", call.args["customer"].clone())],
-                _ => vec![("id", call.args["id"].clone())],
-            };
-            let request = request(operation, &conditions);
+            let request = request(operation, &call.conditions());
             let facts = CallFacts { args: &call.args, labels: &call.labels, calls: call.calls, bytes_out: call.bytes_out };
             let issued = engine.at_issue(&context, operation, &request);
             let fast = issued.is_permit() && {
