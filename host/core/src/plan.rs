@@ -157,6 +157,10 @@ pub enum ConditionTemplate {
     Prefix(ValueTemplate),
     /// This host name.
     Host(ValueTemplate),
+    /// This path of a web address, or one below it.
+    Path(ValueTemplate),
+    /// Records whose names are in this list.
+    Names(ValueTemplate),
 }
 
 impl ConditionTemplate {
@@ -164,9 +168,14 @@ impl ConditionTemplate {
     pub fn value(&self) -> Option<&ValueTemplate> {
         match self {
             Self::Any => None,
-            Self::Equals(value) | Self::In(value) | Self::Max(value) | Self::Min(value) | Self::Prefix(value) | Self::Host(value) => {
-                Some(value)
-            }
+            Self::Equals(value)
+            | Self::In(value)
+            | Self::Max(value)
+            | Self::Min(value)
+            | Self::Prefix(value)
+            | Self::Host(value)
+            | Self::Path(value)
+            | Self::Names(value) => Some(value),
         }
     }
 }
