@@ -20,6 +20,7 @@ mod shipping;
 mod sql;
 #[cfg(test)]
 mod support;
+mod thread;
 mod values;
 mod wrap;
 
