@@ -44,6 +44,7 @@ builtin! {
     "ticketing" with "capability.toml",
     "billing" with "capability.toml",
     "notify" with "capability.toml",
+    "web" with "capability.toml",
 }
 
 /// What is wrong with a WIT package or its capability file.

@@ -7,6 +7,7 @@ wit_bindgen::generate!({
     path: [
         "wit/common", "wit/task", "wit/agent",
         "wit/crm", "wit/orders", "wit/rules", "wit/shipping", "wit/ticketing", "wit/billing", "wit/notify",
+        "wit/web",
     ],
     inline: "
         package bailiwick:sdk;
@@ -23,6 +24,7 @@ wit_bindgen::generate!({
             import bailiwick:ticketing/tickets@0.1.0;
             import bailiwick:billing/accounts@0.1.0;
             import bailiwick:notify/messages@0.1.0;
+            import bailiwick:web/http@0.1.0;
         }
     ",
     world: "bailiwick:sdk/guest",

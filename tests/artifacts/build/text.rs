@@ -48,7 +48,7 @@ fn component(workspace: &Path, folder: &Path, name: &str) -> Result<Vec<u8>> {
 
 fn world(workspace: &Path, path: &Path) -> Result<(Resolve, wit_parser::WorldId)> {
     let mut groups = Vec::new();
-    for package in ["common", "task", "agent", "crm", "orders", "rules", "shipping", "ticketing", "billing", "notify"] {
+    for package in ["common", "task", "agent", "crm", "orders", "rules", "shipping", "ticketing", "billing", "notify", "web"] {
         let mut map = SourceMap::new();
         map.push_file(&workspace.join(format!("wit/{package}/{package}.wit")))?;
         groups.push(map.parse().map_err(|(map, error)| anyhow::anyhow!(error.render(&map)))?);
