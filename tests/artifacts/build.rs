@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 /// Suites of guests; every guest belongs to one.
-const SUITES: [&str; 5] = ["limits", "grants", "contract", "install", "swap"];
+const SUITES: [&str; 6] = ["limits", "grants", "contract", "install", "swap", "web"];
 
 fn main() -> Result<()> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);

@@ -6,6 +6,7 @@ mod install;
 mod ledger;
 mod limits;
 mod swap;
+mod web;
 
 use anyhow::Result;
 use bailiwick_test_host::{Bench, Settings};
