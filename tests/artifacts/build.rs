@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 /// Suites of guests; every guest belongs to one.
-const SUITES: [&str; 7] = ["attacks", "limits", "grants", "contract", "install", "swap", "delegate"];
+const SUITES: [&str; 8] = ["attacks", "limits", "grants", "contract", "install", "swap", "delegate", "web"];
 
 fn main() -> Result<()> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);

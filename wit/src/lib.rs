@@ -45,6 +45,7 @@ builtin! {
     "billing" with "capability.toml",
     "notify" with "capability.toml",
     "delegate" with "capability.toml",
+    "web" with "capability.toml",
 }
 
 /// What is wrong with a WIT package or its capability file.

@@ -21,6 +21,8 @@ fn the_builtin_packages_make_a_catalog() {
             "shipping/parcels.void-label",
             "ticketing/tickets.cancel",
             "ticketing/tickets.create",
+            "web/http.fetch",
+            "web/http.send",
         ]
     );
 }

@@ -99,6 +99,10 @@ fn condition(sign: &str, value: &str, ty: &WitType) -> Result<Condition, String>
     let whole = || value.parse::<i64>().map_err(|_| "a whole number is expected".to_owned());
     match sign {
         "=" if value == "any" => Ok(Condition::Any),
+        // The parameters of a web address, for example: which names there may be. Nothing behind the sign: none.
+        "=" if matches!(ty, WitType::List(inner) if inner.field(&["name".to_owned()]).is_some()) => {
+            Ok(Condition::Names(value.split('|').filter(|name| !name.is_empty()).map(str::to_owned).collect()))
+        }
         "=" => match value.split('|').collect::<Vec<_>>().as_slice() {
             [one] => typed(one, ty).map(Condition::Equals),
             several => several.iter().map(|one| typed(one, ty)).collect::<Result<_, _>>().map(Condition::In),
@@ -153,6 +157,11 @@ mod tests {
         assert_eq!((grant.owner.as_deref(), grant.budgets.calls), (Some("C-1"), 2));
         let grant = read("rules/tables.evaluate where ruleset=returns|claims facts=any").unwrap();
         assert_eq!(grant.conditions.get(&"ruleset".parse().unwrap()).unwrap(), &[Condition::In(vec!["returns".into(), "claims".into()])]);
+        let web = "web/http.fetch where method=get url.scheme=https url.host=api.example url.port=443 url.path^=/v1/ url.query=page|limit headers=";
+        let grant = read(web).unwrap();
+        let names = |names: &[&str]| vec![Condition::Names(names.iter().map(|name| (*name).to_owned()).collect())];
+        assert_eq!(grant.conditions[&"url.query".parse().unwrap()], names(&["page", "limit"]));
+        assert_eq!(grant.conditions[&"headers".parse().unwrap()], names(&[]));
         let grant = read("crm/customers.get where \"id=C 1\" id^=C").unwrap();
         let expected = [Condition::Equals("C 1".into()), Condition::Prefix("C".to_owned())];
         assert_eq!(grant.conditions.get(&"id".parse().unwrap()).unwrap(), &expected);

@@ -56,6 +56,7 @@ pub(crate) enum Kind {
     Rules,
     Shipping,
     Mail,
+    Web,
 }
 
 /// Says whether a connector of fixed operations serves this one: `functions` of one of Bailiwick's own interfaces.

@@ -16,6 +16,7 @@ use crate::problem::{Problem, SourceText};
 use crate::rules::RulesConnector;
 use crate::shipping::ShippingConnector;
 use crate::sql::SqlConnector;
+use crate::web::WebConnector;
 use crate::wrap::Delayed;
 
 /// Most connector files of one project.
@@ -123,6 +124,10 @@ fn load_one(
             let (connector, latency) = MailConnector::load(name, &source, places).map_err(|problem| vec![problem])?;
             (Arc::new(connector), latency)
         }
+        Kind::Web => {
+            let (connector, latency) = WebConnector::load(name, &source, places).map_err(|problem| vec![problem])?;
+            (Arc::new(connector), latency)
+        }
     };
     Ok(match latency {
         Some(Latency(latency)) if !latency.is_zero() => Arc::new(Delayed::new(connector, latency)),
@@ -152,6 +157,7 @@ pub fn schemas() -> BTreeMap<&'static str, Value> {
         ("connector-mail.json", schema_for!(crate::mail::config::MailFile).to_value()),
         ("connector-shipping.json", schema_for!(crate::shipping::config::ShippingFile).to_value()),
         ("connector-rules.json", schema_for!(crate::rules::config::RulesFile).to_value()),
+        ("connector-web.json", schema_for!(crate::web::config::WebFile).to_value()),
         ("ruleset.json", schema_for!(crate::rules::config::RulesetFile).to_value()),
     ])
 }
@@ -182,7 +188,8 @@ mod tests {
             ("sql with a schema", own, vec![("own.sql", tables.to_owned())]),
             ("rules", file("connectors/rules.toml"), rules),
             ("shipping", file("connectors/shipping.toml"), Vec::new()),
-            ("mail", mail, vec![("ca.pem", ca)]),
+            ("mail", mail, vec![("ca.pem", ca.clone())]),
+            ("web", "kind = \"web\"\nca = \"ca.pem\"\n".to_owned(), vec![("ca.pem", ca)]),
         ]
     }
 

@@ -1,6 +1,6 @@
 //! What serves capabilities: the only crate that speaks to outside systems.
 //!
-//! A connector is declared in a TOML file of the project: `kind` says what it is (`sql`, `rules`, `shipping`, `mail`), the rest
+//! A connector is declared in a TOML file of the project: `kind` says what it is (`sql`, `rules`, `shipping`, `mail`, `web`), the rest
 //! what it serves. [`Connectors::load`] reads the files and finds every mistake that can be found without a call.
 //! Connectors are called by the gate alone, which has counted, checked and recorded the call.
 //!
@@ -17,11 +17,14 @@ mod places;
 mod problem;
 mod reading;
 mod rules;
+mod secrets;
 mod shipping;
 mod sql;
 #[cfg(test)]
 mod support;
+mod thread;
 mod values;
+mod web;
 mod wrap;
 
 pub use factory::{Connectors, schemas};
@@ -31,4 +34,5 @@ pub use rules::RulesConnector;
 pub use shipping::ShippingConnector;
 pub use sql::SqlConnector;
 pub use values::MAX_TEXT_BYTES;
+pub use web::WebConnector;
 pub use wrap::{Delayed, Journal, JournalEntry};

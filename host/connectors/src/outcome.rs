@@ -85,6 +85,26 @@ impl Repeatable {
             .map_err(|error| database::failure(&error))
     }
 
+    /// Writes the key down as begun, if it is new, and says what was known of it. On disk when this returns.
+    ///
+    /// # Errors
+    /// Those of [`Repeatable::look_up`]; `unavailable` where it is not certain that the key is on disk.
+    pub(crate) fn begin(&self, connection: &mut Connection) -> Result<Known, CallError> {
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| database::failure(&error))?;
+        let known = self.look_up(connection)?;
+        if matches!(known, Known::New) {
+            self.insert(connection, None, &now())?;
+            database::commit(connection).map_err(|error| match error.guest {
+                // Only the key may have been written, nothing left the host: that is no effect of which one would have to be unsure.
+                GuestError::Indeterminate(_) => CallError::unavailable(error.detail),
+                _ => error,
+            })?;
+        } else {
+            connection.execute_batch("ROLLBACK").map_err(|error| database::failure(&error))?;
+        }
+        Ok(known)
+    }
+
     /// Adds the outcome to a key that was written without one.
     pub(crate) fn finish(&self, connection: &Connection, answer: &ConnectorAnswer) -> Result<(), CallError> {
         let answer = to_text(answer)?;

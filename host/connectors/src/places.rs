@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use zeroize::Zeroizing;
 
 /// Most bytes of one file that configures connectors.
 pub(crate) const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -40,6 +41,18 @@ impl Places {
         self.project.open_dir(path)
     }
 
+    /// Gives a file that holds a secret. A relative path lies in the project. An absolute one may lie anywhere, since it was the operator who named it and
+    /// secrets lie outside of projects; from its folder no link leads out.
+    pub(crate) fn secret(&self, path: &Path) -> io::Result<SecretFile> {
+        if !path.is_absolute() {
+            return Ok(SecretFile { dir: Arc::clone(&self.project), name: path.to_owned(), path: path.to_owned() });
+        }
+        let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "it names no file");
+        let (folder, name) = (path.parent().ok_or_else(no_file)?, path.file_name().ok_or_else(no_file)?);
+        let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
+        Ok(SecretFile { dir: Arc::new(dir), name: name.into(), path: path.to_owned() })
+    }
+
     /// Gives the path of a database, `data/NAME` in the state folder, and makes the folder.
     pub(crate) fn database(&self, name: &str) -> io::Result<PathBuf> {
         if !is_file_name(name) {
@@ -63,6 +76,35 @@ impl Places {
         self.state.create_dir_all(name)?;
         let dir = self.state.open_dir(name)?;
         Ok(Folder { dir: Arc::new(dir), path: self.state_path.join(name) })
+    }
+}
+
+/// A file that holds a secret, by the folder that it lies in.
+#[derive(Debug, Clone)]
+pub(crate) struct SecretFile {
+    dir: Arc<Dir>,
+    name: PathBuf,
+    path: PathBuf,
+}
+
+impl SecretFile {
+    /// Reads the file as it is now, if it has at most so many bytes. What is read is overwritten when it is dropped.
+    pub(crate) fn read(&self, most: usize) -> io::Result<Zeroizing<String>> {
+        // Opening a pipe would wait for somebody to write to it.
+        if !self.dir.metadata(&self.name)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
+        }
+        // Room for more than is read: growing would leave a copy behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(most + 64));
+        self.dir.open(&self.name)?.take(most as u64 + 2).read_to_end(&mut bytes)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text"))?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for SecretFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.path.display())
     }
 }
 

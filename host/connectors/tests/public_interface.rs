@@ -50,8 +50,17 @@ async fn every_operation_of_every_package_is_served_by_exactly_one_connector_of_
     let connectors = load(state.path(), &catalog);
     let names: Vec<&str> = connectors.iter().map(|connector| connector.name()).collect();
     assert_eq!(names, ["mail", "rules", "shipping", "shop"]);
+    // The sample has no business on the web.
+    let (web, rest): (Vec<_>, Vec<_>) = catalog.iter().partition(|operation| operation.id.interface.package == "bailiwick:web");
+    for operation in web {
+        let project = tempfile::tempdir().unwrap();
+        std::fs::write(project.path().join("web.toml"), "kind = \"web\"\n").unwrap();
+        let connector = Connectors::load(project.path(), state.path(), &["web.toml".into()]).unwrap().remove(0);
+        assert_eq!(connector.check(operation), Ok(()));
+        assert!(connectors.iter().all(|connector| connector.check(operation).is_err()), "{}", operation.short);
+    }
     // Delegation reaches nothing outside: the host serves it.
-    for operation in catalog.iter().filter(|operation| operation.id.interface.package != "bailiwick:delegate") {
+    for operation in rest.into_iter().filter(|operation| operation.id.interface.package != "bailiwick:delegate") {
         let serving: Vec<&str> = connectors.iter().filter(|c| c.check(operation).is_ok()).map(|c| c.name()).collect();
         assert_eq!(serving.len(), 1, "{}: {serving:?}", operation.short);
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::budget::Budgets;
 use crate::capability::{FieldPath, Operation, OperationId};
 use crate::ids::{GrantId, PolicyVersion, TaskId};
+use crate::path;
 use crate::policy::Permit;
 use crate::text;
 
@@ -32,6 +33,10 @@ pub enum Condition {
     Prefix(String),
     /// A text that is this host name, compared without regard to case.
     Host(String),
+    /// A path of a web address in normal form that is this one or below it; see [`crate::path`].
+    Path(String),
+    /// A list of records whose field `name` is one of these; an empty list always is.
+    Names(Vec<String>),
 }
 
 impl Condition {
@@ -45,6 +50,8 @@ impl Condition {
             Self::Min(least) => whole(value).is_some_and(|n| n >= i128::from(*least)),
             Self::Prefix(prefix) => value.as_str().is_some_and(|text| text.starts_with(prefix.as_str())),
             Self::Host(host) => value.as_str().is_some_and(|text| text.eq_ignore_ascii_case(host)),
+            Self::Path(base) => value.as_str().is_some_and(|path| path::is_below(path, base)),
+            Self::Names(names) => value.as_array().is_some_and(|items| items.iter().all(|item| is_named(item, names))),
         }
     }
 
@@ -58,9 +65,15 @@ impl Condition {
             (Self::Min(a), Self::Min(b)) => a >= b,
             (Self::Prefix(a), Self::Prefix(b)) => a.starts_with(b.as_str()),
             (Self::Host(a), Self::Host(b)) => a.eq_ignore_ascii_case(b),
+            (Self::Path(a), Self::Path(b)) => path::is_below(a, b),
+            (Self::Names(a), Self::Names(b)) => a.iter().all(|name| b.contains(name)),
             _ => false,
         }
     }
+}
+
+fn is_named(item: &Value, names: &[String]) -> bool {
+    item.get("name").and_then(Value::as_str).is_some_and(|name| names.iter().any(|known| known == name))
 }
 
 /// Equality of arguments: exact, but a whole number is the same whether JSON holds it signed or unsigned. Case and
@@ -90,6 +103,8 @@ impl fmt::Display for Condition {
             Self::Min(n) => write!(f, "at least {n}"),
             Self::Prefix(text) => text::write_cut(f, CONDITION_BYTES, format_args!("starts with {text:?}")),
             Self::Host(text) => text::write_cut(f, CONDITION_BYTES, format_args!("host {text}")),
+            Self::Path(text) => text::write_cut(f, CONDITION_BYTES, format_args!("{text} or below")),
+            Self::Names(names) => text::write_cut(f, CONDITION_BYTES, format_args!("names in {}", Value::from(names.clone()))),
         }
     }
 }

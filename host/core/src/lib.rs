@@ -16,6 +16,7 @@ pub mod event;
 pub mod grant;
 pub mod ids;
 pub mod limits;
+pub mod path;
 pub mod plan;
 pub mod policy;
 pub mod record;

@@ -175,6 +175,10 @@ pub enum ConditionTemplate {
     Prefix(ValueTemplate),
     /// This host name.
     Host(ValueTemplate),
+    /// This path of a web address, or one below it.
+    Path(ValueTemplate),
+    /// Records whose names are in this list.
+    Names(ValueTemplate),
 }
 
 impl ConditionTemplate {
@@ -182,9 +186,14 @@ impl ConditionTemplate {
     pub fn value(&self) -> Option<&ValueTemplate> {
         match self {
             Self::Any => None,
-            Self::Equals(value) | Self::In(value) | Self::Max(value) | Self::Min(value) | Self::Prefix(value) | Self::Host(value) => {
-                Some(value)
-            }
+            Self::Equals(value)
+            | Self::In(value)
+            | Self::Max(value)
+            | Self::Min(value)
+            | Self::Prefix(value)
+            | Self::Host(value)
+            | Self::Path(value)
+            | Self::Names(value) => Some(value),
         }
     }
 
@@ -198,6 +207,8 @@ impl ConditionTemplate {
             Self::Min(_) => "min",
             Self::Prefix(_) => "prefix",
             Self::Host(_) => "host",
+            Self::Path(_) => "path",
+            Self::Names(_) => "names",
         };
         format!("{word} {}", self.value().map(ValueTemplate::to_text).unwrap_or_default())
     }

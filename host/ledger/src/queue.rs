@@ -325,7 +325,8 @@ fn weigh_part(part: &Part, bytes: &mut usize) {
                 match condition {
                     Condition::Equals(value) => weigh_value(value, DEPTH, bytes),
                     Condition::In(values) => values.iter().for_each(|value| weigh_value(value, DEPTH, bytes)),
-                    Condition::Prefix(text) | Condition::Host(text) => *bytes += text.len(),
+                    Condition::Prefix(text) | Condition::Host(text) | Condition::Path(text) => *bytes += text.len(),
+                    Condition::Names(names) => *bytes += names.iter().map(|name| name.len() + size_of::<String>()).sum::<usize>(),
                     Condition::Any | Condition::Max(_) | Condition::Min(_) => {}
                 }
             }

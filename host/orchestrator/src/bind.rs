@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::compiled::{CompiledCondition, CompiledGrant, CompiledStep};
 
-/// Most values of one `in`.
+/// Most values of one `in` or `names`.
 pub const MAX_IN_VALUES: usize = 1_000;
 
 /// Fills in the step's input. Whether it fits what the agent takes is checked where agents run.
@@ -57,6 +57,8 @@ fn bind_condition(condition: &CompiledCondition, variables: &dyn Variables, plac
         ConditionTemplate::Min(_) => Condition::Min(whole(&value, place)?),
         ConditionTemplate::Prefix(_) => Condition::Prefix(text(value, place)?),
         ConditionTemplate::Host(_) => Condition::Host(text(value, place)?),
+        ConditionTemplate::Path(_) => Condition::Path(web_path(value, place)?),
+        ConditionTemplate::Names(_) => Condition::Names(names(value, place)?),
     })
 }
 
@@ -67,8 +69,25 @@ fn refused(place: &str, message: String) -> Cause {
 fn values(value: Value, place: &str) -> Result<Vec<Value>, Cause> {
     match value {
         Value::Array(values) if values.len() <= MAX_IN_VALUES => Ok(values),
-        Value::Array(values) => Err(refused(place, format!("`in` has {} values, at most {MAX_IN_VALUES} are compared", values.len()))),
-        _ => Err(refused(place, "`in` needs a list".to_owned())),
+        Value::Array(values) => Err(refused(place, format!("the list has {} values, at most {MAX_IN_VALUES} are compared", values.len()))),
+        _ => Err(refused(place, "a list is needed".to_owned())),
+    }
+}
+
+fn names(value: Value, place: &str) -> Result<Vec<String>, Cause> {
+    let name = |value: Value| match value {
+        Value::String(name) => Ok(name),
+        other => Err(refused(place, format!("`names` needs a list of texts, found {other}"))),
+    };
+    values(value, place)?.into_iter().map(name).collect()
+}
+
+/// A base that is not in normal form would hold nothing, which nobody means.
+fn web_path(value: Value, place: &str) -> Result<String, Cause> {
+    let path = text(value, place)?;
+    match bailiwick_core::path::is_normal(&path) {
+        true => Ok(path),
+        false => Err(refused(place, format!("`{path}` is no path of a web address in its simplest form, such as `/v1/orders`"))),
     }
 }
 

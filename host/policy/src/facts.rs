@@ -215,7 +215,13 @@ pub(crate) fn is_bound(context: &PolicyContext, operation: &Operation, request: 
     let fixes = |condition: &Condition| match condition {
         Condition::Equals(value) => is_given(value),
         Condition::In(values) => values.iter().all(is_given),
-        Condition::Any | Condition::Max(_) | Condition::Min(_) | Condition::Prefix(_) | Condition::Host(_) => false,
+        Condition::Any
+        | Condition::Max(_)
+        | Condition::Min(_)
+        | Condition::Prefix(_)
+        | Condition::Host(_)
+        | Condition::Path(_)
+        | Condition::Names(_) => false,
     };
     let mut paths = operation.spec.bound_arguments().peekable();
     paths.peek().is_some() && paths.all(|(_, path)| request.conditions.get(path).is_some_and(|conditions| conditions.iter().any(fixes)))

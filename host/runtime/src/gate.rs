@@ -544,9 +544,20 @@ fn conclude(
             payload.push(("result", Arc::clone(&admitted.value).into()));
             Ok(admitted)
         }
-        Err(error) => {
-            payload.push(("error", json!(error).into()));
+        Err(mut error) => {
             refused(&mut fields, operation.spec.effect, &error.guest);
+            if let GuestError::Denied(given) = &mut error.guest {
+                // A connector refuses what only it can see, where a name leads for example. To the guest it is a denial like any other.
+                let reference = host.reference("denied");
+                *given = reference.to_string();
+                fields.outcome = Some(CallOutcome::Denied);
+                fields.decision = Some(Verdict::Forbid);
+                fields.rule = Some("connector".into());
+                fields.reference = Some(reference);
+                host.denied_calls = host.denied_calls.saturating_add(1);
+                host.record(RecordKind::SecurityEvent, Fields { reason: Some("denied-by-connector".into()), ..fields.clone() }, None)?;
+            }
+            payload.push(("error", json!(error).into()));
             give_back(host, passage, &error.guest);
             Err(error)
         }

@@ -8,6 +8,7 @@ wit_bindgen::generate!({
         "wit/common", "wit/task", "wit/agent",
         "wit/crm", "wit/orders", "wit/rules", "wit/shipping", "wit/ticketing", "wit/billing", "wit/notify",
         "wit/delegate",
+        "wit/web",
     ],
     inline: "
         package bailiwick:sdk;
@@ -25,6 +26,7 @@ wit_bindgen::generate!({
             import bailiwick:billing/accounts@0.1.0;
             import bailiwick:notify/messages@0.1.0;
             import bailiwick:delegate/tasks@0.1.0;
+            import bailiwick:web/http@0.1.0;
         }
     ",
     world: "bailiwick:sdk/guest",

@@ -149,4 +149,15 @@ capabilities! {
             Cancel CancelArgs "delegate/tasks.cancel" fn cancel(task: &str => String) -> ();
         }
     }
+    /// Requests to web servers.
+    web {
+        /// HTTP, one request at a time. [`Url::https`] makes addresses.
+        http uses { Scheme, Field, Url, SafeMethod, Method, Body, Response } {
+            /// Reads something. Redirects are not followed, and an error of the server is an answer too: look at the status.
+            Fetch FetchArgs "web/http.fetch" fn fetch(method: SafeMethod => SafeMethod, url: &Url => Url, headers: &[Field] => Vec<Field>) -> Response;
+            /// Sends something. It cannot be taken back; an error of the server is an answer too: look at the status.
+            Send SendArgs "web/http.send"
+            fn send(method: Method => Method, url: &Url => Url, headers: &[Field] => Vec<Field>, body: &Body => Body) -> Response;
+        }
+    }
 }

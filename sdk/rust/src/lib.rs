@@ -34,7 +34,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`crm`], [`orders`], [`rules`], [`shipping`], [`ticketing`], [`billing`], [`notify`], [`delegate`] | capability calls, one function each |
+//! | [`crm`], [`orders`], [`rules`], [`shipping`], [`ticketing`], [`billing`], [`notify`], [`delegate`], [`web`] | capability calls, one function each |
 //! | [`task`] | progress, log, the time: always there, no grant needed |
 //! | [`money`] | amounts for people to read |
 //! | [`call`] | how a call fails, and what that makes of the task |
@@ -48,6 +48,7 @@ pub mod call;
 mod capabilities;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
+mod http;
 pub mod money;
 #[doc(hidden)]
 pub mod serve;
@@ -60,7 +61,7 @@ pub use bailiwick_sdk_macros::agent;
 pub use bindings::bailiwick::agent::types::Description;
 pub use bindings::bailiwick::common::types::{Address, BudgetKind, Error, Money};
 pub use call::{CallProblem, Found, Operation};
-pub use capabilities::{OPERATIONS, billing, crm, delegate, notify, orders, rules, shipping, ticketing};
+pub use capabilities::{OPERATIONS, billing, crm, delegate, notify, orders, rules, shipping, ticketing, web};
 pub use {schemars, serde, serde_json};
 
 #[doc(hidden)]
@@ -70,7 +71,7 @@ pub use wit_bindgen;
 pub mod prelude {
     pub use crate::task;
     pub use crate::{Address, Agent, Answer, Error, Failure, Found, Money, Task, agent};
-    pub use crate::{billing, crm, delegate, notify, orders, rules, shipping, ticketing};
+    pub use crate::{billing, crm, delegate, notify, orders, rules, shipping, ticketing, web};
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 }

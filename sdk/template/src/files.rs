@@ -31,6 +31,7 @@ sdk! {
     "rust/src/call.rs",
     "rust/src/capabilities.rs",
     "rust/src/fake.rs",
+    "rust/src/http.rs",
     "rust/src/lib.rs",
     "rust/src/money.rs",
     "rust/src/serve.rs",
@@ -47,4 +48,5 @@ sdk! {
     "rust/wit/shipping/shipping.wit",
     "rust/wit/task/task.wit",
     "rust/wit/ticketing/ticketing.wit",
+    "rust/wit/web/web.wit",
 }

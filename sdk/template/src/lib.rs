@@ -93,7 +93,7 @@ fn check_name(name: &str) -> Result<(), NameProblem> {
 }
 
 /// Names that the new source or a Rust program has already: crates that are always there, modules of the prelude, cargo's own folders.
-const FUNCTION_NAMES: [&str; 20] = [
+const FUNCTION_NAMES: [&str; 21] = [
     "agent",
     "alloc",
     "answer",
@@ -114,6 +114,7 @@ const FUNCTION_NAMES: [&str; 20] = [
     "task",
     "test",
     "ticketing",
+    "web",
 ];
 
 /// Keywords, reserved ones included, and names of primitive types, which cargo refuses for packages or Rust for functions.

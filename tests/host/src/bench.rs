@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use bailiwick_core::AgentRunner as _;
 use bailiwick_core::budget::{BudgetUse, Budgets};
 use bailiwick_core::capability::{Catalog, FieldPath};
 use bailiwick_core::grant::{Condition, GrantRequest};
@@ -16,6 +15,7 @@ use bailiwick_core::limits::Limits;
 use bailiwick_core::policy::{PolicyEngine, Requester, StepRule};
 use bailiwick_core::record::Recorder;
 use bailiwick_core::runner::{Answer, EndReason, TaskOutcome, TaskReport, TaskSpec, WantedGrant};
+use bailiwick_core::{AgentRunner as _, Connector};
 use bailiwick_runtime::{CompileCommand, EngineSettings, InstallOptions, RegistryProblem, Routes, Sandbox, SandboxParts, guest_runtime};
 use bailiwick_test_artifacts::{Artifact, IDENTITY_VERIFIER};
 use serde_json::{Value, json};
@@ -35,6 +35,8 @@ pub struct Settings {
     pub threads: usize,
     /// Decides. Default: the step's rule.
     pub policy: Arc<dyn PolicyEngine>,
+    /// Serve their operations in place of the upstream.
+    pub connectors: Vec<Arc<dyn Connector>>,
     /// Takes records in place of the bench's own recorder.
     pub recorder: Option<Arc<dyn Recorder>>,
     /// Operations in place of those that Bailiwick comes with.
@@ -52,6 +54,7 @@ impl Settings {
             sandboxes: 16,
             threads: 2,
             policy: Arc::new(StepRule),
+            connectors: Vec::new(),
             recorder: None,
             catalog: None,
             routes: None,
@@ -86,10 +89,16 @@ impl Bench {
             Some(catalog) => catalog,
             None => Arc::new(bailiwick_wit::builtin_catalog()?),
         };
+        let mut routes = settings.routes.unwrap_or_else(|| upstream.routes(&catalog));
+        for operation in catalog.iter() {
+            for connector in settings.connectors.iter().filter(|connector| connector.check(operation).is_ok()) {
+                routes.insert(operation.id.clone(), Arc::clone(connector));
+            }
+        }
         let sandbox = Sandbox::open(SandboxParts {
             registry,
             catalog: Arc::clone(&catalog),
-            routes: settings.routes.unwrap_or_else(|| upstream.routes(&catalog)),
+            routes,
             recorder: settings.recorder.unwrap_or_else(|| Arc::clone(&recorder) as Arc<dyn Recorder>),
             policy: settings.policy,
             compile: CompileCommand { program: settings.compile_child, args: Vec::new(), env: Vec::new() },

@@ -66,6 +66,8 @@ fn word(condition: &ConditionTemplate) -> Option<&'static str> {
         ConditionTemplate::Min(_) => "min",
         ConditionTemplate::Prefix(_) => "prefix",
         ConditionTemplate::Host(_) => "host",
+        ConditionTemplate::Path(_) => "path",
+        ConditionTemplate::Names(_) => "names",
     })
 }
 
@@ -80,6 +82,8 @@ pub fn literal(condition: &Condition) -> ConditionTemplate {
         Condition::Min(least) => ConditionTemplate::Min(value((*least).into())),
         Condition::Prefix(text) => ConditionTemplate::Prefix(value(text.as_str().into())),
         Condition::Host(text) => ConditionTemplate::Host(value(text.as_str().into())),
+        Condition::Path(text) => ConditionTemplate::Path(value(text.as_str().into())),
+        Condition::Names(names) => ConditionTemplate::Names(value(Value::from(names.clone()))),
     }
 }
 

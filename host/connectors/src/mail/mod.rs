@@ -123,7 +123,7 @@ impl MailConnector {
         let folder = self.folder.clone();
         let write = move |connection: &mut Connection| {
             // The key and its arguments are on disk before the file is: other arguments can never replace it.
-            if let Known::Done(answer) = begin(connection, &repeatable)? {
+            if let Known::Done(answer) = repeatable.begin(connection)? {
                 return Ok(*answer);
             }
             let path = folder
@@ -148,7 +148,7 @@ impl MailConnector {
         let left = || deadline.saturating_duration_since(Instant::now());
         let ready = smtp.prepare(message.envelope().clone(), left()).await?;
         let begin_now = repeatable.clone();
-        let known = self.database.write(deadline, move |connection| begin(connection, &begin_now)).await?;
+        let known = self.database.write(deadline, move |connection| begin_now.begin(connection)).await?;
         match known {
             Known::New => {}
             Known::Done(answer) => return Ok(*answer),
@@ -173,23 +173,6 @@ impl MailConnector {
             }
         }
     }
-}
-
-/// Writes the key down as begun, if it is new, and says what was known of it.
-fn begin(connection: &mut Connection, repeatable: &Repeatable) -> Result<Known, CallError> {
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| database::failure(&error))?;
-    let known = repeatable.look_up(connection)?;
-    if matches!(known, Known::New) {
-        repeatable.insert(connection, None, &outcome::now())?;
-        database::commit(connection).map_err(|error| match error.guest {
-            // Only the key may have been written, nothing was sent: that is no effect of which one would have to be unsure.
-            GuestError::Indeterminate(_) => CallError::unavailable(error.detail),
-            _ => error,
-        })?;
-    } else {
-        connection.execute_batch("ROLLBACK").map_err(|error| database::failure(&error))?;
-    }
-    Ok(known)
 }
 
 fn begun() -> CallError {

@@ -18,6 +18,7 @@ use super::line_by_line::LineByLine;
 use crate::database::indeterminate;
 use crate::places::Places;
 use crate::problem::{Problem, SourceText};
+use crate::thread::Thread;
 
 /// Connections that are open at one time.
 const MAX_CONNECTIONS: usize = 8;
@@ -28,8 +29,7 @@ const MAX_PASSWORD_BYTES: u64 = 4096;
 /// A way to an SMTP server. Conversations are held on a thread of its own: where guests run and call, there is no network.
 pub(crate) struct Smtp {
     server: Arc<Server>,
-    /// `None` while it is dropped.
-    runtime: Option<tokio::runtime::Runtime>,
+    thread: Thread,
 }
 
 /// An SMTP server and how to log in there.
@@ -50,28 +50,10 @@ impl fmt::Debug for Smtp {
     }
 }
 
-impl Drop for Smtp {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // It may be dropped where futures run, and there nothing may be waited for.
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// A conversation that got as far as the server taking the recipient: the next line sends.
 pub(crate) struct Ready {
     connection: AsyncSmtpConnection,
     _place: OwnedSemaphorePermit,
-}
-
-/// A conversation on the other thread, which ends when nobody waits for it any more.
-struct Conversation<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for Conversation<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Smtp {
@@ -91,11 +73,10 @@ impl Smtp {
             TlsMode::None => 25,
         });
         let credentials = credentials(config).map_err(|message| source.problem(message))?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("smtp").enable_all().build();
-        let runtime = runtime.map_err(|error| source.problem(format!("no thread for the mail server: {error}")))?;
+        let thread = Thread::start("smtp").map_err(|error| source.problem(format!("no thread for the mail server: {error}")))?;
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let server = Server { host: config.host.clone(), port, tls: config.tls, parameters, credentials, connections };
-        Ok(Self { server: Arc::new(server), runtime: Some(runtime) })
+        Ok(Self { server: Arc::new(server), thread })
     }
 
     /// Connects, logs in and names sender and recipient. Nothing is sent by that.
@@ -120,9 +101,7 @@ impl Smtp {
 
     /// Holds a part of a conversation on the thread for it. Says why it did not come to its end.
     async fn hold<T: Send + 'static>(&self, part: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
-        let runtime = self.runtime.as_ref().ok_or_else(|| "the host is stopping".to_owned())?;
-        let mut conversation = Conversation(runtime.spawn(part));
-        (&mut conversation.0).await.map_err(|error| format!("the conversation with {} broke: {error}", self.server.place()))
+        self.thread.run(part).await.map_err(|why| format!("the conversation with {}: {why}", self.server.place()))
     }
 }
 

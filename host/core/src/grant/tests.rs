@@ -84,11 +84,21 @@ fn condition() -> impl Strategy<Value = Condition> {
         "[ab]{0,2}".prop_map(Condition::Prefix),
         "[ab]{1,2}".prop_map(|text| Condition::Equals(json!(text))),
         "[abA]{1,2}".prop_map(Condition::Host),
+        "/[ab/.]{0,3}".prop_map(Condition::Path),
+        proptest::collection::vec("[ab]", 0..3).prop_map(Condition::Names),
     ]
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    prop_oneof![(-6_i64..6).prop_map(|n| json!(n)), "[abA]{0,3}".prop_map(|t| json!(t)), Just(Value::Null), Just(json!(true))]
+    let named = proptest::collection::vec("[abc]", 0..3);
+    prop_oneof![
+        (-6_i64..6).prop_map(|n| json!(n)),
+        "[abA]{0,3}".prop_map(|t| json!(t)),
+        "/[ab/.]{0,4}".prop_map(|t| json!(t)),
+        named.prop_map(|names| names.into_iter().map(|name| json!({ "name": name })).collect()),
+        Just(Value::Null),
+        Just(json!(true))
+    ]
 }
 
 proptest! {
@@ -110,6 +120,26 @@ proptest! {
             prop_assert!(b.holds(&v));
         }
     }
+}
+
+#[test]
+fn names_are_those_of_every_record_of_a_list() {
+    let names = Condition::Names(vec!["page".into(), "limit".into()]);
+    for good in [json!([]), json!([{"name": "page", "value": "1"}, {"name": "page", "value": "2"}, {"name": "limit"}])] {
+        assert!(names.holds(&good), "{good}");
+    }
+    for bad in [
+        json!(null),
+        json!("page"),
+        json!({"name": "page"}),
+        json!(["page"]),
+        json!([{"name": "Page"}]),
+        json!([{"name": "page"}, {"name": "to"}]),
+        json!([{}]),
+    ] {
+        assert!(!names.holds(&bad), "{bad}");
+    }
+    assert!(Condition::Names(Vec::new()).holds(&json!([])) && !Condition::Names(Vec::new()).holds(&json!([{"name": ""}])));
 }
 
 #[test]

@@ -171,7 +171,13 @@ impl<'n> GrantCheck<'_, 'n> {
             ConditionFile::Equals(node) => (node, type_of(ty)),
             ConditionFile::In(node) => (node, Type::list(type_of(ty))),
             ConditionFile::Max(node) | ConditionFile::Min(node) => (node, self.only_for(path, ty, file, is_whole(ty), "whole numbers")?),
-            ConditionFile::Prefix(node) | ConditionFile::Host(node) => (node, self.only_for(path, ty, file, is_text(ty), "text")?),
+            ConditionFile::Prefix(node) | ConditionFile::Host(node) | ConditionFile::Path(node) => {
+                (node, self.only_for(path, ty, file, is_text(ty), "text")?)
+            }
+            ConditionFile::Names(node) => {
+                self.only_for(path, ty, file, is_named(ty), "lists of records that have a `name`")?;
+                (node, Type::list(Type::String))
+            }
         };
         let env = self.scope.env(View::Step);
         let template = Expressions::new(self.problems, &env).template(node)?;
@@ -182,6 +188,7 @@ impl<'n> GrantCheck<'_, 'n> {
             return None;
         }
         self.check_cases(ty, node, &template)?;
+        self.check_path(file, node, &template)?;
         self.mentions.push((node, template.mentions()));
         let text = convert::to_text(&template);
         let kind = match file.value {
@@ -192,6 +199,8 @@ impl<'n> GrantCheck<'_, 'n> {
             ConditionFile::Min(_) => ConditionTemplate::Min(text),
             ConditionFile::Prefix(_) => ConditionTemplate::Prefix(text),
             ConditionFile::Host(_) => ConditionTemplate::Host(text),
+            ConditionFile::Path(_) => ConditionTemplate::Path(text),
+            ConditionFile::Names(_) => ConditionTemplate::Names(text),
         };
         Some(Bound { node: Some(node), template: Some(template), kind })
     }
@@ -220,6 +229,17 @@ impl<'n> GrantCheck<'_, 'n> {
         let Some(stranger) = texts.into_iter().find(|text| !cases.iter().any(|case| case == text)) else { return Some(()) };
         let help = suggest::help(stranger, cases.iter().map(String::as_str));
         self.problems.error(&node.span, format!("`{stranger}` is no case of the argument"), help);
+        None
+    }
+
+    /// A path that is written down is checked here; one that comes from the run's data, when it is bound.
+    fn check_path(&mut self, file: &Spanned<ConditionFile<'_>>, node: &Node, template: &Template) -> Option<()> {
+        let (ConditionFile::Path(_), Template::Literal(value)) = (&file.value, template) else { return Some(()) };
+        if value.as_str().is_some_and(bailiwick_core::path::is_normal) {
+            return Some(());
+        }
+        let help = "write it in its simplest form, for example `/v1/orders`: no `..`, no `//`, nothing encoded without need".to_owned();
+        self.problems.error(&node.span, format!("{value} is no path of a web address that would be compared"), help);
         None
     }
 
@@ -276,6 +296,9 @@ impl<'n> GrantCheck<'_, 'n> {
         let short = &self.operation.short;
         let by = match role {
             ArgumentRole::Subject => "`\"${ subject }\"`",
+            ArgumentRole::Recipient if self.operation.signature.argument(path.segments()).is_some_and(is_named) => {
+                "a value or `{ names: [ … ] }`"
+            }
             ArgumentRole::Target | ArgumentRole::Recipient => "a value, for example `\"${ input.… }\"`",
             ArgumentRole::Amount => "a value or `{ min: 0, max: … }`",
         };
@@ -316,7 +339,9 @@ impl<'n> GrantCheck<'_, 'n> {
         let operation = self.operation;
         for (name, ty) in &operation.signature.params {
             for path in uncovered(&mut vec![name.clone()], ty, conditions) {
-                if operation.spec.bound_arguments().any(|(_, bound)| bound.to_string() == path) {
+                let is_within =
+                    |bound: &FieldPath| bound.to_string().strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+                if operation.spec.bound_arguments().any(|(_, bound)| is_within(bound)) {
                     // Said already, and with what it has to be bound to.
                     continue;
                 }
@@ -332,6 +357,13 @@ impl<'n> GrantCheck<'_, 'n> {
 fn binds(role: ArgumentRole, ty: Option<&WitType>, conditions: &[Bound<'_>]) -> bool {
     let any = |wanted: fn(&ConditionTemplate) -> bool| conditions.iter().any(|bound| wanted(&bound.kind));
     if any(|kind| matches!(kind, ConditionTemplate::Equals(_) | ConditionTemplate::In(_))) {
+        return true;
+    }
+    // Parts of a web address: a host name says where, and path and names are what a request to it has to be open in. Policies still see
+    // whether a grant fixes them: `context.bound`.
+    if role == ArgumentRole::Recipient
+        && any(|kind| matches!(kind, ConditionTemplate::Host(_) | ConditionTemplate::Path(_) | ConditionTemplate::Names(_)))
+    {
         return true;
     }
     role == ArgumentRole::Amount
@@ -378,6 +410,16 @@ fn is_unsigned(ty: &WitType) -> bool {
     match ty {
         WitType::Unsigned { .. } => true,
         WitType::Option(inner) => is_unsigned(inner),
+        _ => false,
+    }
+}
+
+fn is_named(ty: &WitType) -> bool {
+    match ty {
+        WitType::List(inner) => {
+            matches!(&**inner, WitType::Record(fields) if fields.iter().any(|(name, ty)| name == "name" && is_text(ty)))
+        }
+        WitType::Option(inner) => is_named(inner),
         _ => false,
     }
 }
@@ -430,10 +472,14 @@ mod tests {
 
     #[test]
     fn only_a_value_says_who() {
-        use ConditionTemplate::{Equals, In, Max, Min, Prefix};
+        use ConditionTemplate::{Equals, Host, In, Max, Min, Names, Path, Prefix};
         for role in [ArgumentRole::Subject, ArgumentRole::Target, ArgumentRole::Recipient] {
             let is_bound = |kinds: &[fn(ValueTemplate) -> ConditionTemplate]| binds(role, Some(&WitType::Text), &bound(kinds));
             assert!(is_bound(&[Equals]) && is_bound(&[In]) && !is_bound(&[Min, Max]) && !is_bound(&[Prefix]));
+            // A web address is a recipient that may be open below a path, and in the values of named parameters; a person is not.
+            for kind in [Host as fn(ValueTemplate) -> ConditionTemplate, Path, Names] {
+                assert_eq!(is_bound(&[kind]), role == ArgumentRole::Recipient);
+            }
         }
     }
 }

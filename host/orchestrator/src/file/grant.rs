@@ -13,7 +13,7 @@ pub const MAX_GRANTS: usize = 50;
 pub const MAX_CALLS: u64 = 1_000_000;
 
 const GRANT_KEYS: &[&str] = &["call", "where", "owner", "calls", "bytes-out", "bytes-in", "delegable"];
-const CONDITION_KEYS: &[&str] = &["in", "max", "min", "prefix", "host"];
+const CONDITION_KEYS: &[&str] = &["in", "max", "min", "prefix", "host", "path", "names"];
 
 /// A grant.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) enum ConditionFile<'n> {
     Min(&'n Node),
     Prefix(&'n Node),
     Host(&'n Node),
+    Path(&'n Node),
+    Names(&'n Node),
 }
 
 /// Reads `may`.
@@ -101,6 +103,8 @@ fn read_conditions<'n>(problems: &mut Problems, node: &'n Node) -> Vec<Spanned<C
             "min" => ConditionFile::Min(value),
             "prefix" => ConditionFile::Prefix(value),
             "host" => ConditionFile::Host(value),
+            "path" => ConditionFile::Path(value),
+            "names" => ConditionFile::Names(value),
             _ => return None,
         };
         Some(Spanned { value: condition, span: value.span.clone() })

@@ -22,6 +22,7 @@ fn runner() -> FakeRunner {
     FakeRunner::default()
         .with("free", any(), simple_output(), &[], acts())
         .with("worker", any(), simple_output(), &operations, acts())
+        .with("caller", any(), simple_output(), &["web/http.fetch"], acts())
         .with("strict", strict, simple_output(), &[], acts())
         .with("text", any(), json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}), &[], acts())
 }
@@ -122,6 +123,12 @@ snapshots! {
         "steps:\n  a: { agent: worker, may: [ { call: orders/orders.get, where: { id: x }, owner: \"${ input.who }\" } ] }\noutput: 1\n",
         "steps:\n  a: { agent: worker, may: [ { call: rules/tables.evaluate, where: { ruleset: x, facts: any }, owner: \"${ subject }\" } ] }\noutput: 1\n",
     ],
+    web: steps [
+        "steps:\n  a: { agent: caller, may: [ { call: web/http.fetch, where: { method: get, headers: any } } ] }\noutput: 1\n",
+        "steps:\n  a: { agent: caller, may: [ { call: web/http.fetch, where: { method: get, headers: { names: accept }, url.scheme: https, url.host: { prefix: api }, url.port: { max: 443 }, url.path: any, url.query: any } } ] }\noutput: 1\n",
+        "steps:\n  a: { agent: caller, may: [ { call: web/http.fetch, where: { method: { names: [get] }, headers: any, url.scheme: https, url.host: { host: api.example }, url.port: 443, url.path: { path: /v1/../x }, url.query: { names: [1] } } } ] }\noutput: 1\n",
+        "steps:\n  t: { agent: text }\n  a: { agent: caller, may: [ { call: web/http.fetch, where: { method: get, headers: any, url.scheme: https, url.host: { host: \"${ t.text }\" }, url.port: 443, url.path: { path: \"${ '/v1/' + t.text }\" }, url.query: { names: [\"${ t.text }\"] } } } ] }\noutput: 1\n",
+    ],
     failures: steps [
         "steps:\n  a: { agent: free, on-error: [ { retyr: { max: 1 } } ] }\noutput: 1\n",
         "steps:\n  a: { agent: free, on-error: [ { retry: { max: 11, on: [], backoff: 200 } } ] }\noutput: 1\n",
@@ -145,4 +152,16 @@ fn all_mistakes_come_together_in_the_order_of_the_file() {
     let json = serde_json::to_value(&refused.0[0]).unwrap();
     assert_eq!(json["severity"], "error");
     assert_eq!(json["help"], "did you mean `free`?");
+}
+
+#[test]
+fn a_web_address_may_be_open_below_a_path_and_in_the_values_of_its_names() {
+    let grant = |path: &str| {
+        format!(
+            "steps:\n  a: {{ agent: caller, may: [ {{ call: web/http.fetch, where: {{ method: get, headers: {{ names: [] }}, url.scheme: https, url.host: {{ host: api.example }}, url.port: 443, url.path: {{ path: {path} }}, url.query: {{ names: [page, \"${{ input.who }}\"] }} }} }} ] }}\noutput: 1\n"
+        )
+    };
+    for path in ["/v1", "/", "/v1/", "\"${ '/v1/' + input.who }\""] {
+        assert_eq!(steps(&grant(path)), "", "{path}");
+    }
 }

@@ -20,6 +20,8 @@ fn bound_means_fixed_to_what_the_requester_gave() {
             vec![Condition::Max(500)],
             vec![Condition::Prefix("C-1".into())],
             vec![Condition::Host("C-1".into())],
+            vec![Condition::Path("C-1".into())],
+            vec![Condition::Names(vec!["C-1".into()])],
             vec![Condition::Equals(json!("C-2"))],
             vec![Condition::In(vec![value.clone(), json!("C-2")])],
             vec![Condition::Equals(json!({"id": "C-1"}))],

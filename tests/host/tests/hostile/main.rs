@@ -12,6 +12,7 @@ mod ledger;
 mod limits;
 mod swap;
 mod versions;
+mod web;
 mod withdrawn;
 
 use anyhow::Result;

@@ -192,7 +192,7 @@ impl Authority {
     }
 
     /// Makes a server's certificate.
-    pub(super) fn certify(&self, name: &str) -> Arc<ServerConfig> {
+    pub(crate) fn certify(&self, name: &str) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();

@@ -168,6 +168,11 @@ fn literal(condition: &ConditionTemplate) -> Option<Condition> {
         ConditionTemplate::Min(_) => Condition::Min(value.as_i64()?),
         ConditionTemplate::Prefix(_) => Condition::Prefix(value.as_str()?.to_owned()),
         ConditionTemplate::Host(_) => Condition::Host(value.as_str()?.to_owned()),
+        ConditionTemplate::Path(_) => Condition::Path(value.as_str()?.to_owned()),
+        ConditionTemplate::Names(_) => {
+            let names = value.as_array()?.iter().map(|name| name.as_str().map(str::to_owned));
+            Condition::Names(names.collect::<Option<_>>()?)
+        }
     })
 }
 
