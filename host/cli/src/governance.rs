@@ -13,7 +13,7 @@ use bailiwick_core::capability::Catalog;
 use bailiwick_core::ids::{PolicyVersion, Seq};
 use bailiwick_core::policy::{ActDecision, Decision, Permit, PolicyEngine as _, Requester};
 use bailiwick_core::record::{Draft, Fields, Payload, RecordContext, RecordKind, Recorder as _, Verdict};
-use bailiwick_ledger::Ledger;
+use bailiwick_ledger::{AnchorState, Ledger};
 use bailiwick_policy::{CedarEngine, DEFAULT_POLICY, Freeze, Freezes, Policies, PolicyProblem, PolicySource};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result, Source};
 use crate::project::Project;
 use crate::requesters::{self, Requesters};
-use crate::wire::{ledger_fault, ledger_options, open_fault};
+use crate::wire::{flush, ledger_fault, ledger_options, open_fault};
 use crate::{display, kept, state, text};
 
 /// Files of the state folder.
@@ -341,15 +341,14 @@ impl Governance {
     ///
     /// # Errors
     /// When not everything could be written.
-    pub async fn close(self) -> Result<()> {
+    pub async fn close(self) -> Result<Vec<AnchorState>> {
         let Self { ledger, policy, .. } = self;
         drop(policy);
         match Arc::try_unwrap(ledger) {
-            Ok(ledger) => ledger.close(),
+            Ok(ledger) => ledger.close_anchored().map_err(ledger_fault),
             // What is left of a task that has ended may hold it a little longer.
-            Err(shared) => shared.flush().await,
+            Err(shared) => flush(&shared).await,
         }
-        .map_err(ledger_fault)
     }
 }
 

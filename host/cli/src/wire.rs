@@ -14,7 +14,7 @@ use bailiwick_core::limits::Limits;
 use bailiwick_core::policy::{AgentFacts, PolicyEngine, Requester, StepRule};
 use bailiwick_core::record::{Draft, Fields, LedgerFailure, Payload, RecordContext, RecordKind, Recorder};
 use bailiwick_core::runner::{AgentInfo, AgentRunner, EndReason, TaskOutcome, TaskReport, TaskSpec, Usage};
-use bailiwick_ledger::{Anchors, LedgerOptions, OpenProblem};
+use bailiwick_ledger::{AnchorState, Anchors, Ledger, LedgerOptions, OpenProblem};
 use bailiwick_runtime::{
     CompileCommand, CompileProblem, EngineSettings, InstallOptions, InstallProblem, Member, RegistryProblem, Routes, Sandbox, SandboxParts,
 };
@@ -287,16 +287,18 @@ impl Host {
 
     /// Gives the state folder back when everything is on disk. Tasks that were stopped have [`SETTLING_MOST`] to write their ends.
     ///
+    /// Says how far each place of anchoring has got.
+    ///
     /// # Errors
     /// When not everything could be written.
-    pub async fn close(self) -> Result<()> {
+    pub async fn close(self) -> Result<Vec<AnchorState>> {
         let Self { governance, sandbox, served, .. } = self;
         // A task that does not yield in this time is ended with the process, like one of a host that crashes.
         let _ = tokio::time::timeout(SETTLING_MOST, sandbox.settled()).await;
         drop((sandbox, served));
         match Arc::try_unwrap(governance) {
             Ok(governance) => governance.close().await,
-            Err(shared) => shared.ledger.flush().await.map_err(ledger_fault),
+            Err(shared) => flush(&shared.ledger).await,
         }
     }
 
@@ -304,6 +306,15 @@ impl Host {
     pub fn recorder(&self) -> Arc<dyn Recorder> {
         Arc::clone(&self.governance.ledger) as Arc<dyn Recorder>
     }
+}
+
+/// Brings a ledger that others still hold to disk and to its anchors.
+///
+/// # Errors
+/// When not everything could be written.
+pub async fn flush(ledger: &Ledger) -> Result<Vec<AnchorState>> {
+    ledger.flush().await.map_err(ledger_fault)?;
+    Ok(tokio::task::block_in_place(|| ledger.anchor_now()))
 }
 
 /// What policies may look at of an agent that is to be installed or activated.
@@ -461,6 +472,7 @@ pub fn open_fault(problem: OpenProblem) -> Fault {
         | OpenProblem::Gone { .. }
         | OpenProblem::SetBack { .. }
         | OpenProblem::AnchorInside { .. }
+        | OpenProblem::Anchor { .. }
         | OpenProblem::Checkpoints { .. }
         | OpenProblem::Signer { .. } => Exit::BadInput,
         OpenProblem::File { .. }

@@ -271,6 +271,12 @@ fn a_ledger_is_anchored_exported_verified_offline_and_its_data_erased_or_held() 
 
     let anchored = ledger(&["anchor", "--to", &anchor]);
     assert_eq!(anchored.code, 0, "{anchored:?}");
+    // What takes no checkpoints is refused before anything runs.
+    let nowhere = path("not/there/anchor");
+    for (place, why) in [(nowhere.as_str(), "its folder"), ("/dev/full", "it is no regular file")] {
+        let refused = bailiwick(["run", project.path(), "--json", "--anchor", place]);
+        assert!(refused.code == 4 && refused.stderr.contains(why), "{refused:?}");
+    }
     let inside = project.file(".bailiwick/anchor");
     let refused = ledger(&["anchor", "--to", inside.to_str().unwrap()]);
     assert_eq!(refused.code, 4);

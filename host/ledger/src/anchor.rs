@@ -8,6 +8,7 @@ mod files;
 mod post;
 mod witness;
 
+pub use files::ANCHOR_FILE_BYTES;
 pub(crate) use files::AnchorFile;
 pub use post::{AnchorState, Anchors};
 pub(crate) use post::{Anchorer, Post};

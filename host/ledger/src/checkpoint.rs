@@ -115,9 +115,22 @@ impl SignedCheckpoint {
         }
         if is_signed {
             all.push(block.parse()?);
+        } else if !is_beginning(&block) {
+            return Err(NoteProblem::Checkpoint("what stands at the end is no beginning of one"));
         }
         Ok(all)
     }
+}
+
+/// Whether whole lines can be the beginning of a checkpoint that was not written to its end.
+fn is_beginning(lines: &str) -> bool {
+    lines.lines().enumerate().all(|(at, line)| match at {
+        0 => is_name(line),
+        1 => line.parse::<u64>().is_ok(),
+        2 => BASE64.decode(line).is_ok(),
+        3 => line.is_empty(),
+        _ => false,
+    })
 }
 
 impl fmt::Display for SignedCheckpoint {

@@ -171,6 +171,14 @@ pub enum OpenProblem {
         /// The file.
         path: PathBuf,
     },
+    /// Checkpoints cannot be appended to an anchor file.
+    #[error("the anchor file `{}` cannot be used: {reason}", .path.display())]
+    Anchor {
+        /// The file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// SQLite failed.
     #[error("cannot open the ledger `{}`: {source}", .path.display())]
     Storage {

@@ -182,9 +182,17 @@ impl Ledger {
     ///
     /// # Errors
     /// When not everything could be written.
-    pub fn close(mut self) -> Result<(), LedgerFailure> {
+    pub fn close(self) -> Result<(), LedgerFailure> {
+        self.close_anchored().map(|_| ())
+    }
+
+    /// As [`Ledger::close`], and says how far each place of anchoring has got: its last checkpoint is over everything.
+    ///
+    /// # Errors
+    /// When not everything could be written.
+    pub fn close_anchored(mut self) -> Result<Vec<AnchorState>, LedgerFailure> {
         self.end();
-        self.queue.failure().map_or(Ok(()), Err)
+        self.queue.failure().map_or_else(|| Ok(self.anchors()), Err)
     }
 
     fn end(&mut self) {

@@ -45,7 +45,9 @@ mod verify;
 mod writer;
 
 pub use access::{Access, AccessQuery, Accesses, FIELDS_NAMED, FieldNames, RefusedRun, Relation};
-pub use anchor::{AnchorState, Anchors, Witness, WitnessAnswer, WitnessProblem, add_checkpoint_request, read_add_checkpoint_answer};
+pub use anchor::{
+    ANCHOR_FILE_BYTES, AnchorState, Anchors, Witness, WitnessAnswer, WitnessProblem, add_checkpoint_request, read_add_checkpoint_answer,
+};
 pub use bundle::{ExportProblem, ExportReport};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use error::{Holder, OpenProblem, ReadProblem};

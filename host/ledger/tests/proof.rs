@@ -435,7 +435,13 @@ fn checkpoints_are_anchored_outside_and_never_taken_back() {
     let folder = tempfile::tempdir().unwrap();
     let (state, anchor) = (folder.path().join("state"), folder.path().join("anchor"));
     let nowhere = folder.path().join("no/such/folder");
-    let ledger = Ledger::open(&state, anchored(&[&anchor, &nowhere])).unwrap();
+    let refused = Ledger::open(&state, anchored(&[&anchor, &nowhere])).unwrap_err();
+    assert!(matches!(&refused, OpenProblem::Anchor { path, .. } if *path == nowhere), "{refused}");
+    // A place that is lost while the ledger is open.
+    let (other, lost) = (folder.path().join("other"), folder.path().join("other/anchor"));
+    std::fs::create_dir(&other).unwrap();
+    let ledger = Ledger::open(&state, anchored(&[&anchor, &lost])).unwrap();
+    std::fs::remove_dir_all(&other).unwrap();
     let key = ledger.verifier_key();
     for round in 1..=3 {
         let last = ledger.append(event(&context("r", "t"), "x")).unwrap();
@@ -447,8 +453,10 @@ fn checkpoints_are_anchored_outside_and_never_taken_back() {
         assert!(states[1].problem.is_some());
     }
     ledger.append(event(&context("r", "t"), "x")).unwrap();
-    // What is left is anchored at the end.
-    ledger.close().unwrap();
+    // What is left is anchored at the end, and what was not is said.
+    let states = ledger.close_anchored().unwrap();
+    assert_eq!((states[0].size, &states[0].problem, states[1].size), (4, &None, 0));
+    assert!(states[1].problem.is_some());
     let all = SignedCheckpoint::parse_all(&std::fs::read_to_string(&anchor).unwrap()).unwrap();
     assert_eq!(all.iter().map(|one| one.checkpoint().size).collect::<Vec<_>>(), [1, 2, 3, 4]);
     let trust = Trust { keys: vec![key], anchors: all, witnesses: Vec::new() };

@@ -9,6 +9,7 @@ use bailiwick_core::event::{Event, FailureClass, Outcome};
 use bailiwick_core::ids::{RunId, StepPath};
 use bailiwick_core::policy::{PolicyEngine, Requester};
 use bailiwick_core::runner::Answer;
+use bailiwick_ledger::AnchorState;
 use bailiwick_orchestrator::{CheckedWorkflow, Observer, Options, Orchestrator, RunReport, RunRequest};
 use bailiwick_runtime::Watcher;
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     let notes = Notes::new(args.quiet);
     let stop = Stop::listen(&notes)?;
     let built = if project.development { wire::build_sources(&project, &notes)? } else { Default::default() };
-    let report = wire::io_runtime()?.block_on(async {
+    let (done, anchors) = wire::io_runtime()?.block_on(async {
         let host = Host::open(
             HostParts { project: &project, state: &project.state, registry: None, is_rehearsal: false, anchors: args.anchor.clone() },
             &notes,
@@ -48,10 +49,29 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         }
         .await;
         drop(listening);
-        host.close().await?;
-        done
+        let anchors = host.close().await?;
+        Ok::<_, Fault>((done, anchors))
     })?;
-    conclude(args, &project, &source, &report)
+    warn(&anchors);
+    conclude(args, &project, &source, &done?, &anchors)
+}
+
+/// Says which places have not got the last checkpoint: whoever looks for proof there later must know now.
+fn warn(anchors: &[AnchorState]) {
+    let warnings: Vec<_> = anchors
+        .iter()
+        .filter_map(|anchor| {
+            let problem = anchor.problem.as_ref()?;
+            let message = format!("warning: the last records are not anchored in `{}`: {problem}", anchor.place);
+            Some(Diagnosis::new(message).with_help("mend the place, then `bailiwick ledger anchor --to FILE`".to_owned()))
+        })
+        .collect();
+    display::diagnoses(&warnings);
+}
+
+/// A run that is well and not anchored where it was to be is not done.
+fn with_anchors(exit: Exit, anchors: &[AnchorState]) -> Exit {
+    if exit == Exit::Done && anchors.iter().any(|anchor| anchor.problem.is_some()) { Exit::Internal } else { exit }
 }
 
 /// Reads the input: the file of the command line, or the project's.
@@ -209,14 +229,19 @@ fn exit_of(report: &RunReport) -> Exit {
 }
 
 /// Prints the result and the account.
-fn conclude(args: &RunArgs, project: &Project, source: &Source, report: &RunReport) -> Result<Exit> {
+fn conclude(args: &RunArgs, project: &Project, source: &Source, report: &RunReport, anchors: &[AnchorState]) -> Result<Exit> {
     // Refused before anything began: the input is at fault, not the run.
     if let (Outcome::Failed { class: FailureClass::Input, message }, true) = (&report.outcome, report.steps.is_empty()) {
         return Err(Fault::bad_input(Diagnosis::new(message.clone()).in_file(source)));
     }
-    let exit = exit_of(report);
+    let exit = with_anchors(exit_of(report), anchors);
     if args.json {
-        display::print_json(&document(exit, report));
+        let mut document = document(exit, report);
+        if let (Some(document), false) = (document.as_object_mut(), anchors.is_empty()) {
+            let places = anchors.iter().map(|anchor| json!({ "place": anchor.place, "records": anchor.size, "problem": anchor.problem }));
+            document.insert("anchors".to_owned(), places.collect());
+        }
+        display::print_json(&document);
         return Ok(exit);
     }
     display::print_result(report);
