@@ -143,15 +143,17 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A schema and one that came of it by changing one place.
+/// A schema and one that came of it by changing one place: another schema stands there, or is one more of several.
 fn pair() -> impl Strategy<Value = (Value, Value)> {
-    let edited = (schema(), schema(), any::<prop::sample::Index>()).prop_map(|(before, piece, index)| {
+    let edited = (schema(), schema(), any::<prop::sample::Index>(), any::<bool>()).prop_map(|(before, piece, index, adds)| {
         let mut after = before.clone();
         let mut pointers = Vec::new();
         places(&before, String::new(), &mut pointers);
-        let pointer = &pointers[index.index(pointers.len())];
-        if let Some(place) = after.pointer_mut(pointer) {
-            *place = piece;
+        let Some(place) = after.pointer_mut(&pointers[index.index(pointers.len())]) else { panic!("a place of the schema") };
+        let several = if adds { ["anyOf", "allOf"].into_iter().find(|word| place.get(word).is_some()) } else { None };
+        match several.and_then(|word| place.get_mut(word)).and_then(Value::as_array_mut) {
+            Some(list) => list.push(piece),
+            None => *place = piece,
         }
         (before, after)
     });
