@@ -572,6 +572,9 @@ pub struct FreezeArgs {
     /// Why, for those who meet it.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// Freezes an agent or a tenant that the project does not know.
+    #[arg(long)]
+    pub unknown: bool,
     /// Who asks.
     #[command(flatten)]
     pub claim: ClaimArgs,

@@ -163,7 +163,9 @@ impl Governance {
             ActDecision::Decided(decision) => (decision, None),
             ActDecision::NeedsSecond(_) => {
                 let mut waiting = waiting(&self.state)?;
-                let found = waiting.iter().position(|it| it.act == *act && it.content == content && it.first.id != who.id);
+                let requesters = self.requesters()?;
+                let is_another = |first: &Requester| first.id != who.id && !requesters.was_added_by(&who.id, &first.id);
+                let found = waiting.iter().position(|it| it.act == *act && it.content == content && is_another(&it.first));
                 let Some(found) = found else { return Err(self.propose(waiting, who, act, content).await?) };
                 let proposed = waiting.remove(found);
                 let decision = match self.policy.administer(&proposed.first, act) {
@@ -260,7 +262,14 @@ impl Governance {
         let (tenant, subject) = of.map_or((who.tenant.clone(), None), |of| (of.tenant, Some(of.id)));
         let context = RecordContext { tenant: Some(tenant), requester: Some(who.id.clone()), agent, ..RecordContext::default() };
         let fields = Fields { event: Some(act.name().into()), ..fields };
-        let parts = vec![("act", parts.into()), ("attributes", json!(who.attributes).into())];
+        // What is erased must not take the proof of who erased it along: that is nobody's data, so it names nobody.
+        let is_erasing = matches!(act, Act::EraseSubject(_) | Act::HoldSubject(_));
+        let subject = subject.filter(|_| !is_erasing);
+        let mut all = vec![("attributes", json!(who.attributes).into())];
+        if !is_erasing {
+            all.insert(0, ("act", parts.into()));
+        }
+        let parts = all;
         let draft = Draft { kind: RecordKind::Administered, context: Arc::new(context), fields, payload: Some(Payload { subject, parts }) };
         let seq = self.ledger.append(draft).map_err(ledger_fault)?;
         self.ledger.durable(seq).await.map_err(ledger_fault)?;

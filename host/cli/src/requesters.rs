@@ -49,6 +49,9 @@ pub struct Known {
     /// Digest of the token; none for a local account, which the operating system authenticates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Digest>,
+    /// Who let him ask: that one and he are not two persons where two have to agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_by: Option<String>,
     /// Since when, in milliseconds since 1970-01-01T00:00:00Z.
     pub since_ms: u64,
     /// From when on the token is worth nothing, likewise.
@@ -125,6 +128,11 @@ impl Requesters {
         Some(self.0.remove(at))
     }
 
+    /// Whether somebody is known because another one added him.
+    pub fn was_added_by(&self, id: &str, other: &str) -> bool {
+        self.0.iter().any(|known| known.id == id && known.added_by.as_deref() == Some(other))
+    }
+
     /// Finds who holds a token.
     fn holder(&self, token: &str, now_ms: u64) -> Option<&Known> {
         // Of the digest a comparison may tell how far it agrees: whoever can make digests that agree has the token.
@@ -168,8 +176,8 @@ impl Requesters {
                 let name = claim.name.unwrap_or(&local);
                 let diagnosis = Diagnosis::new(format!("nothing shows that `{name}` asks: you are `{local}`"));
                 let help = format!(
-                    "show a token: `--token FILE` or the variable {TOKEN_VARIABLE}; `bailiwick requesters add {name}` gives one out. A name alone is taken in \
-                     development projects"
+                    "show a token: `--token FILE` or the variable {TOKEN_VARIABLE}; `bailiwick requesters add NAME` gives one out, but for accounts of this machine. A name alone \
+                     is taken in development projects"
                 );
                 Err(Fault::bad_input(diagnosis.with_help(help)))
             }

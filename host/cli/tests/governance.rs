@@ -139,7 +139,9 @@ to = { freeze = "host" }
 #[test]
 fn a_second_person_agrees_to_exactly_what_was_proposed() {
     let project = project(false);
-    let beginning = default_policy().replace("Bailiwick::Action::\"policy.install\", ", "") + FOUR_EYES;
+    let beginning = default_policy().replace("Bailiwick::Action::\"policy.install\", ", "")
+        + FOUR_EYES
+        + "permit (principal is Bailiwick::Requester, action == Bailiwick::Action::\"requesters.add\", resource) when { principal.hasTag(\"role\") };";
     project.write("policy/main.cedar", &beginning);
     let officer = |name: &str| {
         let added = json(&project, &["requesters", "add", name, "--attribute", "role=officer"]);
@@ -155,6 +157,13 @@ fn a_second_person_agrees_to_exactly_what_was_proposed() {
     }
     let waiting = json(&project, &["policy", "waiting"]);
     assert_eq!((waiting["waiting"].as_array().unwrap().len(), &waiting["waiting"][0]["first"]["id"]), (1, &"person:anna".into()));
+    // Whom the first one let in is no second person.
+    let carl = {
+        let output = with_token(&project, &anna, &["requesters", "add", "person:carl", "--attribute", "role=officer"]);
+        assert_eq!(output.code, 0, "{output:?}");
+        output.stdout.trim().to_owned()
+    };
+    assert_eq!(with_token(&project, &carl, &["policy", "install"]).code, 2);
     // Other texts are another act.
     project.write("policy/main.cedar", &(beginning.clone() + "// changed again\n"));
     assert_eq!(with_token(&project, &bert, &["policy", "install"]).code, 2);
@@ -206,6 +215,8 @@ fn what_cannot_be_frozen_is_named() {
     for (words, said) in [
         (&["freeze", "stop", "capability", "crm/customer", "--reason", "x"][..], "did you mean"),
         (&["freeze", "stop", "agent", "--reason", "x"], "the name is missing"),
+        (&["freeze", "stop", "agent", "aa", "--reason", "x"], "the project knows no agent `aa`"),
+        (&["freeze", "stop", "tenant", "nordwnd", "--reason", "x"], "did you mean `nordwind`?"),
         (&["freeze", "lift", "agent", "customer-mail"], "is not frozen"),
     ] {
         let output = run(&project, words);

@@ -44,7 +44,10 @@ fn a_bundle_is_verified_with_key_and_anchor_and_each_end_has_its_exit_code() {
         (vec![path("bundle")], "--key"),
         (vec![path("bundle"), "--key".to_owned(), other], "its id is not that of name and key"),
         (vec![path("nowhere"), "--key".to_owned(), key.clone()], "is not a bundle"),
-        (vec![path("bundle"), "--key".to_owned(), key.clone(), "--anchor".to_owned(), path("key")], "no checkpoint in it"),
+        (
+            vec![path("bundle"), "--key".to_owned(), key.clone(), "--anchor".to_owned(), path("key")],
+            "has no checkpoints that could be read",
+        ),
         (vec![path("bundle"), "--key".to_owned(), key.clone(), "--anchor".to_owned(), path("no")], "cannot read the anchor file"),
     ] {
         let (code, text) = run(&args.iter().map(String::as_str).collect::<Vec<_>>());

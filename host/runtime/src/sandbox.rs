@@ -60,7 +60,19 @@ pub struct SandboxParts {
 /// Runs tasks, each in a fresh store of its own.
 pub struct Sandbox {
     shared: Arc<Shared>,
-    guests: Option<tokio::runtime::Runtime>,
+    guests: Guests,
+}
+
+/// The runtime on which guests run.
+struct Guests(Option<tokio::runtime::Runtime>);
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        if let Some(guests) = self.0.take() {
+            // A runtime must not be dropped where futures run; guests are stopped at their next yield.
+            guests.shutdown_background();
+        }
+    }
 }
 
 pub(crate) struct Shared {
@@ -88,6 +100,8 @@ impl Sandbox {
     /// # Errors
     /// When the registry cannot be opened; see [`RegistryProblem`].
     pub async fn open(parts: SandboxParts) -> Result<Self, RegistryProblem> {
+        // First of all: whatever goes wrong from here on, it ends as a runtime has to.
+        let guests = Guests(Some(parts.guests));
         let storage = |error: wasmtime::Error| RegistryProblem::Storage {
             path: parts.registry.clone(),
             source: std::io::Error::other(format!("the engine could not be made: {error:#}")),
@@ -120,7 +134,7 @@ impl Sandbox {
             watcher: OnceLock::new(),
             roster: ArcSwap::default(),
         };
-        Ok(Self { shared: Arc::new(shared), guests: Some(parts.guests) })
+        Ok(Self { shared: Arc::new(shared), guests })
     }
 
     /// Gives the registry.
@@ -152,15 +166,6 @@ impl Sandbox {
     }
 }
 
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        if let Some(guests) = self.guests.take() {
-            // A runtime must not be dropped where futures run; guests are stopped at their next yield.
-            guests.shutdown_background();
-        }
-    }
-}
-
 impl AgentRunner for Sandbox {
     fn agent(&self, name: &AgentName) -> Option<Arc<AgentInfo>> {
         self.shared.registry.entry(name).map(|entry| Arc::clone(&entry.info))
@@ -178,7 +183,7 @@ impl AgentRunner for Sandbox {
                 self.0.abort();
             }
         }
-        let Some(guests) = &self.guests else {
+        let Some(guests) = &self.guests.0 else {
             return Box::pin(async { not_run(EndReason::Internal("the host is stopping".to_owned())) });
         };
         let shared = Arc::clone(&self.shared);

@@ -11,12 +11,16 @@ use crate::exit::Exit;
 use crate::fault::{Diagnosis, Fault, Result};
 use crate::governance;
 use crate::project::Project;
+use crate::requesters::Requesters;
 use crate::text;
 
 /// Stops something at its next call.
 pub fn freeze(args: &FreezeArgs) -> Result<Exit> {
     let scope = scope(args.kind, args.name.as_deref())?;
     let project = Project::load(&args.place.project, args.place.state.as_deref())?;
+    if !args.unknown {
+        known(&project, &scope)?;
+    }
     let document = administering(&project, &args.claim, Order::Freeze { scope: scope.clone(), reason: args.reason.clone() })?;
     if args.place.json {
         display::print_json(&super::with_exit(document));
@@ -24,6 +28,25 @@ pub fn freeze(args: &FreezeArgs) -> Result<Exit> {
         display::print(&format!("{scope} is frozen from the next call on, undoing included, until it is lifted"));
     }
     Ok(Exit::Done)
+}
+
+/// Refuses a name that is probably a slip: nothing would be stopped. Capabilities are looked at by the host.
+fn known(project: &Project, scope: &FreezeScope) -> Result<()> {
+    let (what, names) = match scope {
+        FreezeScope::Host | FreezeScope::Capability(_) => return Ok(()),
+        FreezeScope::Agent(_) => ("agent", project.agents.iter().map(|agent| agent.name.to_string()).collect::<Vec<_>>()),
+        FreezeScope::Tenant(_) => {
+            let requesters = Requesters::load(&project.state)?;
+            let others = requesters.iter().map(|known| known.tenant.to_string());
+            ("tenant", std::iter::once(project.tenant.to_string()).chain(others).collect())
+        }
+    };
+    if names.iter().any(|name| name == scope.name()) {
+        return Ok(());
+    }
+    let near = bailiwick_core::suggest::help(scope.name(), names.iter().map(String::as_str).collect::<Vec<_>>());
+    let diagnosis = Diagnosis::new(format!("the project knows no {what} `{}`, so nothing would be stopped", text::clean(scope.name())));
+    Err(Fault::bad_input(diagnosis.with_help(format!("{near}; `--unknown` freezes it all the same"))))
 }
 
 /// Ends a freeze.

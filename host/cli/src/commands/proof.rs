@@ -59,10 +59,17 @@ pub fn erase(args: &SubjectArgs) -> Result<Exit> {
         let (tenant, subject) = of(args, project);
         let act = Act::EraseSubject(DataSubject { tenant: tenant.clone(), id: subject.clone() });
         governance.administer(who, &act, "").await?;
-        governance.ledger.erase(Some(&tenant), &subject, Some(&who.id)).map_err(|problem| match problem {
+        let erased = governance.ledger.erase(Some(&tenant), &subject, Some(&who.id)).map_err(|problem| match problem {
             EraseProblem::Held { .. } => Fault::bad_input(Diagnosis::new(problem.to_string())),
             EraseProblem::Failed(failure) => wire::ledger_fault(failure),
-        })
+        })?;
+        if erased.payloads == 0 {
+            // A slip in the name or the tenant must not look like a duty that was done.
+            let message = format!("nothing is kept of `{subject}` in tenant `{tenant}`, so nothing was erased (record {})", erased.record);
+            let diagnosis = Diagnosis::new(message).with_help("look at the name and at `--tenant`".to_owned());
+            return Err(Fault { exit: Exit::Failed, diagnoses: vec![diagnosis] });
+        }
+        Ok(erased)
     })?;
     if args.place.json {
         display::print_json(&json!({ "exit": Exit::Done.name(), "record": erased.record, "payloads": erased.payloads }));

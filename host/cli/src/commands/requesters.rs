@@ -51,7 +51,8 @@ pub fn add(args: &AddRequesterArgs) -> Result<Exit> {
     let token = super::with_governance(&args.place, &args.claim, async |project, governance, who| {
         let tenant = args.tenant.as_deref().map_or_else(|| project.tenant.clone(), Into::into);
         let expires_ms = args.days.map(|days| now.saturating_add(u64::from(days) * DAY_MS));
-        let known = Known { id: args.id.clone(), tenant, attributes, token: None, since_ms: now, expires_ms };
+        let known =
+            Known { id: args.id.clone(), tenant, attributes, token: None, added_by: Some(who.id.clone()), since_ms: now, expires_ms };
         let mut requesters = governance.requesters()?;
         let content = json!({ "tenant": known.tenant, "attributes": known.attributes, "days": args.days }).to_string();
         let token = requesters.add(known)?;

@@ -10,7 +10,7 @@ fn project(development: bool, requester: Option<&str>) -> Project {
 
 fn known(id: &str, expires_ms: Option<u64>) -> Known {
     let attributes = BTreeMap::from([("role".to_owned(), "officer".to_owned())]);
-    Known { id: id.to_owned(), tenant: "shop".into(), attributes, token: None, since_ms: 0, expires_ms }
+    Known { id: id.to_owned(), tenant: "shop".into(), attributes, token: None, added_by: None, since_ms: 0, expires_ms }
 }
 
 fn token_file(token: &str) -> tempfile::NamedTempFile {
