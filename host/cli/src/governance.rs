@@ -13,7 +13,7 @@ use bailiwick_core::capability::Catalog;
 use bailiwick_core::ids::{PolicyVersion, Seq};
 use bailiwick_core::policy::{ActDecision, Decision, Permit, PolicyEngine as _, Requester};
 use bailiwick_core::record::{Draft, Fields, Payload, RecordContext, RecordKind, Recorder as _, Verdict};
-use bailiwick_ledger::{AnchorState, Ledger};
+use bailiwick_ledger::{AnchorState, Filter, Ledger};
 use bailiwick_policy::{CedarEngine, DEFAULT_POLICY, Freeze, Freezes, Policies, PolicyProblem, PolicySource};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -102,7 +102,13 @@ impl Governance {
         let theirs = load(project, &sources, &catalog);
         let ledger = Arc::new(Ledger::open(state, ledger_options(anchors)).map_err(open_fault)?);
         let freezes = kept::read::<Freezes>(state, FREEZES)?.unwrap_or_default();
-        let stored = kept::read::<InForce>(state, POLICIES)?;
+        let kept = kept::read::<InForce>(state, POLICIES)?;
+        let recorded = recorded(&ledger)?;
+        // The file is a copy; what is on record counts. Where the record's do not fit this program's operations any more, taking the file out lets
+        // the project's come into force.
+        let is_usable = recorded.as_ref().is_some_and(|recorded| kept.is_some() || Policies::load(&recorded.sources(), &catalog).is_ok());
+        let changed_outside = is_usable && recorded != kept;
+        let stored = if is_usable { recorded } else { kept };
         let in_force = match &stored {
             None => None,
             Some(stored) if stored.files == InForce::new(stored.version.clone(), sources.clone()).files => None,
@@ -121,12 +127,32 @@ impl Governance {
             state: state.to_owned(),
             acting: tokio::sync::Mutex::new(()),
         };
+        if let Some(stored) = stored.as_ref().filter(|_| changed_outside) {
+            governance.put_back(stored).await?;
+        }
         if stored.is_none() {
             governance.put_in_force(sources, governance.policy.policies()).await?;
         } else if differs {
             governance.take_over(project, sources).await?;
         }
         Ok(governance)
+    }
+
+    /// Puts the file of the policies in force back as it is on record, and says so.
+    async fn put_back(&self, stored: &InForce) -> Result<()> {
+        let fields =
+            Fields { policy_version: Some(stored.version.clone()), reason: Some("policies-changed-outside".into()), ..Fields::default() };
+        let draft = Draft { kind: RecordKind::SecurityEvent, context: Arc::new(RecordContext::default()), fields, payload: None };
+        let record = self.ledger.append(draft).map_err(ledger_fault)?;
+        self.ledger.durable(record).await.map_err(ledger_fault)?;
+        kept::write(&self.state, POLICIES, stored)?;
+        let message = format!(
+            "`{POLICIES}` was changed by other means than `policy install` (record {record}): version {} stays in force",
+            stored.version
+        );
+        let diagnosis = Diagnosis::new(message).with_help("the file was put back as it is on record; find out who changed it".to_owned());
+        display::diagnoses(&[diagnosis.into_warning()]);
+        Ok(())
     }
 
     /// Says what follows from policies that differ from those in force: a development project's are installed, others wait to be.
@@ -359,6 +385,17 @@ impl Governance {
             Err(shared) => flush(&shared).await,
         }
     }
+}
+
+/// Gives the policies that came into force last, as the ledger keeps them; `None` where none did, or their texts cannot be read.
+fn recorded(ledger: &Ledger) -> Result<Option<InForce>> {
+    let reader = ledger.reader().map_err(open_fault)?;
+    let unreadable = |problem: bailiwick_ledger::ReadProblem| Fault::internal(problem.to_string());
+    let Some(last) = reader.records(Filter::Kind(RecordKind::PolicyInstalled), Seq(0)).last() else { return Ok(None) };
+    let last = last.map_err(unreadable)?;
+    let (Some(payload), Some(version)) = (reader.payload(&last).map_err(unreadable)?, last.fields.policy_version) else { return Ok(None) };
+    let files = payload.pointer("/start/policies").cloned().and_then(|files| serde_json::from_value(files).ok());
+    Ok(files.map(|files| InForce { version, files }))
 }
 
 /// The time, in milliseconds since 1970-01-01T00:00:00Z; 0 before that.

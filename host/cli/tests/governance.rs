@@ -103,6 +103,26 @@ fn a_changed_policy_file_of_a_project_that_runs_changes_nothing_by_itself() {
 }
 
 #[test]
+fn policies_that_are_changed_by_hand_are_put_back() {
+    let project = project(false);
+    json(&project, &["policy", "install"]);
+    let good = project.read(".bailiwick/policies.json");
+    let evil = good.replace("@id(\\\"step-gives\\\")", "@id(\\\"evil\\\") permit (principal, action, resource); @id(\\\"step-gives\\\")");
+    assert_ne!(good, evil);
+    for (number, changed) in [Some(evil), None].into_iter().enumerate() {
+        match changed {
+            Some(text) => project.write(".bailiwick/policies.json", &text),
+            None => std::fs::remove_file(project.file(".bailiwick/policies.json")).unwrap(),
+        }
+        let output = run(&project, &["requesters", "add", "channel:web-shop"]);
+        assert!(output.code == 0 && output.stderr.contains("was changed by other means"), "{output:?}");
+        assert_eq!(project.read(".bailiwick/policies.json"), good);
+        let events = records(&project, "security-event");
+        assert_eq!((events.len(), &events[number]["reason"]), (number + 1, &"policies-changed-outside".into()));
+    }
+}
+
+#[test]
 fn cases_are_asked_and_a_wrong_answer_fails_the_command() {
     let project = project(true);
     project.write(
