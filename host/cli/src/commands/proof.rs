@@ -25,7 +25,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit> {
         Some(bundle) => verify_bundle(bundle, &trust).map_err(bundle_fault)?,
         None => verify_against(&super::state_folder(&args.place)?, &trust).map_err(wire::open_fault)?,
     };
-    let exit = if report.is_intact() { Exit::Done } else { Exit::Failed };
+    let exit = if report.is_complete() { Exit::Done } else { Exit::Failed };
     if args.place.json {
         display::print_json(&json!({ "exit": exit.name(), "intact": report.is_intact(), "report": report }));
     } else {

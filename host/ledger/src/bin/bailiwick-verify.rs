@@ -22,7 +22,7 @@ const INTERNAL: u8 = 5;
 
 const AFTER: &str = "\
 Exit codes:
-  0  no record is bad
+  0  no record is bad, and no payload is missing
   3  a record is bad or missing; the report names the first
   4  the bundle, a key, an anchor or the command line cannot be read
   5  a fault of this program or of the machine
@@ -75,7 +75,7 @@ fn run(args: &Args) -> u8 {
         Ok(report) => report,
         Err(problem) => return complain(args, &problem.to_string()),
     };
-    let exit = if report.is_intact() { FINE } else { FOUND };
+    let exit = if report.is_complete() { FINE } else { FOUND };
     let text = if args.json {
         escape_json(&serde_json::json!({ "exit": exit, "intact": report.is_intact(), "report": report }).to_string()).into_owned()
     } else {

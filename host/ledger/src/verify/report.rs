@@ -209,6 +209,11 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
+    /// Whether no record is bad, and no payload is missing that no erasure explains.
+    pub fn is_complete(&self) -> bool {
+        self.is_intact() && self.payloads_missing == 0
+    }
+
     /// Whether no record is bad. Payloads may be missing.
     pub fn is_intact(&self) -> bool {
         self.first_bad.is_none() && self.file_damage.is_none()
@@ -238,6 +243,7 @@ impl fmt::Display for VerifyReport {
         match (&self.first_bad, &self.file_damage) {
             (Some(bad), _) => write!(f, "first bad {bad}"),
             (None, Some(damage)) => write!(f, "the records are good, the file around them is damaged: {damage}"),
+            (None, None) if self.payloads_missing > 0 => write!(f, "no record is bad, but payloads are missing"),
             (None, None) => write!(f, "no record is bad"),
         }
     }
