@@ -322,7 +322,7 @@ pub struct ActivateArgs {
 /// Reads, verifies, exports and anchors the ledger; erases and holds data in it.
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
-    /// Shows the records of a run.
+    /// Shows the records of a run, or of a kind, or one in full.
     #[command(after_help = "Example:\n  bailiwick ledger show --last --project examples/returns")]
     Show(ShowArgs),
     /// Recomputes everything that the ledger says about itself and names the first bad record.
@@ -471,6 +471,12 @@ pub struct WhichRun {
     /// The latest run.
     #[arg(long)]
     pub last: bool,
+    /// One record in full, by its number.
+    #[arg(long, value_name = "N")]
+    pub record: Option<u64>,
+    /// The newest records of a kind, for example `administered`, `policy-installed`, `run-denied` or `security-event`.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
 }
 
 /// Checks, tests and brings into force the policies that decide who may do what.

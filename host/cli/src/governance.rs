@@ -219,7 +219,7 @@ impl Governance {
                     exit: Exit::Failed,
                     diagnoses: vec![
                         diagnosis
-                            .with_help(format!("the refusal is record {record}; `bailiwick policy show` prints the policies in force")),
+                            .with_help(format!("the refusal is record {record} (`bailiwick ledger show --record {record}`); `bailiwick policy show` prints the policies in force")),
                     ],
                 })
             }

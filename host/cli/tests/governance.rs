@@ -98,6 +98,12 @@ fn a_changed_policy_file_of_a_project_that_runs_changes_nothing_by_itself() {
     assert!(output.code == 3 && output.stderr.contains("may not do this (`freeze`)"), "{output:?}");
     let refused = records(&project, "administered").pop().unwrap();
     assert_eq!((&refused["event"], &refused["decision"], &refused["rule"]), (&"freeze".into(), &"forbid".into(), &"nobody".into()));
+    let shown = run(&project, &["ledger", "show", "--kind", "administered"]);
+    assert!(shown.stdout.contains("policy.install") && shown.stdout.contains("nobody"), "{}", shown.stdout);
+    let number = refused["seq"].to_string();
+    let shown = json(&project, &["ledger", "show", "--record", &number]);
+    assert_eq!(shown["record"]["payload"]["act"]["act"]["freeze"]["tenant"], "nordwind", "{shown}");
+    assert!(run(&project, &["ledger", "show", "--kind", "administred"]).stderr.contains("did you mean `administered`?"));
     let frozen = json(&project, &["freeze", "list"]);
     assert_eq!(frozen["freezes"].as_array().unwrap().len(), 1, "{frozen}");
 }

@@ -1,10 +1,11 @@
 //! `bailiwick ledger show`.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use bailiwick_core::capability::OperationId;
 use bailiwick_core::ids::{RunId, Seq};
-use bailiwick_core::record::Envelope;
+use bailiwick_core::record::{Envelope, RecordKind};
 use bailiwick_core::suggest;
 use bailiwick_ledger::{Filter, ReadProblem, Reader};
 use serde_json::{Value, json};
@@ -22,6 +23,12 @@ const RECORDS_SHOWN: usize = 100_000;
 pub fn show(args: &ShowArgs) -> Result<Exit> {
     let state = super::state_folder(&args.place)?;
     let reader = Reader::open(&state).map_err(wire::open_fault)?;
+    if let Some(number) = args.which.record {
+        return one(&reader, number, args.place.json);
+    }
+    if let Some(kind) = &args.which.kind {
+        return of_kind(&reader, kind, args.place.json);
+    }
     let run = which_run(&reader, args.which.run.as_deref(), &state)?;
     let records = reader.records(Filter::Run(&run), Seq(0)).take(RECORDS_SHOWN).collect::<std::result::Result<Vec<_>, _>>();
     let records = records.map_err(read_fault)?;
@@ -42,6 +49,82 @@ pub fn show(args: &ShowArgs) -> Result<Exit> {
         table.row(row(envelope, start_ms));
     }
     display::print(&table.to_text());
+    Ok(Exit::Done)
+}
+
+/// Most records of a kind that are shown: the newest.
+const OF_KIND_SHOWN: usize = 50;
+
+/// Shows one record in full.
+fn one(reader: &Reader, number: u64, as_json: bool) -> Result<Exit> {
+    let Some(envelope) = reader.envelope(Seq(number)).map_err(read_fault)? else {
+        return Err(Fault::bad_input(Diagnosis::new(format!("the ledger has no record {number}"))));
+    };
+    let payload = reader.payload(&envelope).map_err(read_fault)?;
+    if as_json {
+        display::print_json(&json!({ "exit": Exit::Done.name(), "record": { "envelope": envelope, "payload": payload } }));
+        return Ok(Exit::Done);
+    }
+    display::print(&display::heading(&format!("record {number}, {}", day_and_time(envelope.time_ms))));
+    display::print_value(&json!(envelope));
+    display::print(&display::heading("payload"));
+    match payload {
+        Some(payload) => display::print_value(&payload),
+        None => display::print("none, or it was erased"),
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows the newest records of a kind.
+fn of_kind(reader: &Reader, name: &str, as_json: bool) -> Result<Exit> {
+    let Ok(kind) = serde_json::from_value::<RecordKind>(json!(name)) else {
+        let known = [
+            "administered",
+            "policy-installed",
+            "run-denied",
+            "security-event",
+            "host-started",
+            "component-installed",
+            "version-activated",
+            "subject-erased",
+            "subject-held",
+            "subject-released",
+            "key-rotated",
+            "grant-denied",
+            "escalated",
+            "task-ended",
+            "call-outcome",
+        ];
+        let diagnosis = Diagnosis::new(format!("there is no kind of record `{}`", text::clean(name)));
+        return Err(Fault::bad_input(diagnosis.with_help(suggest::help(name, known))));
+    };
+    let mut newest: VecDeque<Envelope> = VecDeque::new();
+    for envelope in reader.records(Filter::Kind(kind), Seq(0)) {
+        newest.push_back(envelope.map_err(read_fault)?);
+        if newest.len() > OF_KIND_SHOWN {
+            newest.pop_front();
+        }
+    }
+    if as_json {
+        display::print_json(&json!({ "exit": Exit::Done.name(), "records": newest }));
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["seq>", "time", "who", "what!", "decision", "reason or rule"]);
+    for envelope in &newest {
+        let (fields, context) = (&envelope.fields, &envelope.context);
+        let what = fields.event.as_deref().or(fields.operation.as_deref()).map(str::to_owned);
+        let what = what.or_else(|| fields.policy_version.as_ref().map(|version| version.to_string().chars().take(19).collect()));
+        table.row([
+            envelope.seq.to_string(),
+            text::moment(envelope.time_ms),
+            context.requester.clone().or_else(|| context.agent.as_ref().map(ToString::to_string)).unwrap_or_default(),
+            what.unwrap_or_default(),
+            json!(fields.decision).as_str().unwrap_or_default().to_owned(),
+            fields.reason.as_deref().or(fields.rule.as_deref()).unwrap_or_default().to_owned(),
+        ]);
+    }
+    display::print(&table.to_text());
+    display::print("`bailiwick ledger show --record N` shows one in full");
     Ok(Exit::Done)
 }
 

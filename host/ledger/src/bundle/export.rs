@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use bailiwick_core::ids::{Digest, Seq};
@@ -12,7 +14,7 @@ use super::{CHECKPOINT, ERASED, HEADS, KEYS, PayloadLine, WITNESSED, head_line, 
 use crate::checkpoint::SignedCheckpoint;
 use crate::error::ReadProblem;
 use crate::reader::{Payload, Reader};
-use crate::state::kept_checkpoint;
+use crate::state::{kept_checkpoint, private_file};
 use crate::tiles::{ENTRY_BYTES, TILE_WIDTH, TileKind, Tiler, append_entry, tile_path};
 
 /// Why a bundle could not be written.
@@ -62,10 +64,16 @@ impl Folder<'_> {
         let path = self.0.join(name);
         let problem = |source| ExportProblem::File { path: path.clone(), source };
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(problem)?;
+            own_folder(folder).map_err(problem)?;
         }
-        std::fs::write(&path, bytes).map_err(problem)
+        let mut file = private_file().write(true).create_new(true).open(&path).map_err(problem)?;
+        file.write_all(bytes).map_err(problem)
     }
+}
+
+/// Makes a folder for its owner alone: what is exported may be read by others when somebody says so, not before.
+fn own_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 impl Reader {
@@ -76,7 +84,7 @@ impl Reader {
     /// When the folder is not empty or cannot be written, or the ledger cannot be read or has no record yet.
     pub fn export(&self, folder: &Path, with_payloads: bool) -> Result<ExportReport, ExportProblem> {
         let file = |source| ExportProblem::File { path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(file)?;
+        own_folder(folder).map_err(file)?;
         if std::fs::read_dir(folder).map_err(file)?.next().is_some() {
             return Err(ExportProblem::NotEmpty(folder.to_owned()));
         }
