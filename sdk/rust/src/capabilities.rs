@@ -151,7 +151,7 @@ capabilities! {
     }
     /// Requests to web servers.
     web {
-        /// HTTP, one request at a time. [`Url::https`] makes addresses.
+        /// HTTP, one request at a time. `Url::https` makes addresses.
         http uses { Scheme, Field, Url, SafeMethod, Method, Body, Response } {
             /// Reads something. Redirects are not followed, and an error of the server is an answer too: look at the status.
             Fetch FetchArgs "web/http.fetch" fn fetch(method: SafeMethod => SafeMethod, url: &Url => Url, headers: &[Field] => Vec<Field>) -> Response;
