@@ -29,6 +29,8 @@ const SOCKET: &str = "control.sock";
 const LINE_BYTES_MOST: u64 = 16 * 1024 * 1024;
 /// Questions at a time; further ones wait.
 const CONNECTIONS_MOST: usize = 8;
+/// How long nobody is heard after the machine has refused a connection.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How long a question may take to arrive, and an answer to be taken.
 const TALKING_MOST: Duration = Duration::from_secs(10);
 
@@ -118,8 +120,11 @@ pub fn listen(governance: Arc<Governance>, state: &Path) -> Result<Listening> {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MOST));
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-            // An error here is one of the machine, out of handles say; the next try waits for the next event.
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                // An error here is one of the machine, out of handles say, and would be there again at once.
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
             let governance = Arc::downgrade(&governance);
             tokio::spawn(async move {
                 let _place = place;

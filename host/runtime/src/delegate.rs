@@ -37,6 +37,8 @@ const GOING_MOST: usize = 8;
 const TREE_MOST: u32 = 256;
 /// Most parts of one start.
 const PARTS_MOST: usize = 50;
+/// Most arguments that one part fixes.
+const FIXED_MOST: usize = 50;
 /// The part of its fuel that a task passes on when it does not say how much.
 const FUEL_SHARE: u64 = 4;
 
@@ -228,7 +230,11 @@ fn narrow_one(held: &GrantRequest, used: u64, part: &Value) -> Result<GrantReque
     }
     let mut request = held.clone();
     // A task further down needs to be marked by nobody else.
-    for fixed in part.get("fixed").and_then(Value::as_array).into_iter().flatten() {
+    let all = part.get("fixed").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if all.len() > FIXED_MOST {
+        return Err(format!("a part fixes at most {FIXED_MOST} arguments"));
+    }
+    for fixed in all {
         let path = fixed.get("path").and_then(Value::as_str).unwrap_or_default();
         let value = fixed.get("value").and_then(Value::as_object).and_then(|cases| cases.values().next()).cloned().unwrap_or_default();
         let conditions = path.parse::<FieldPath>().ok().and_then(|path| request.conditions.get_mut(&path));
@@ -331,13 +337,16 @@ async fn wait(store: &mut StoreContextMut<'_, Host>, id: &str) -> Result<Connect
         host.summarise(call);
     }
     host.denied_calls = host.denied_calls.saturating_add(report.denied_calls);
+    if let Some(scope) = &mut host.scope {
+        // However it ended: that it failed can tell what it has read.
+        let read = match &report.outcome {
+            TaskOutcome::Answered(answer) => &answer.labels,
+            TaskOutcome::Failed { .. } | TaskOutcome::Ended(_) => &report.labels,
+        };
+        scope.labels.extend(read.iter().cloned());
+    }
     let value = match &report.outcome {
-        TaskOutcome::Answered(answer) => {
-            if let Some(scope) = &mut host.scope {
-                scope.labels.extend(answer.labels.iter().cloned());
-            }
-            answered(answer)
-        }
+        TaskOutcome::Answered(answer) => answered(answer),
         TaskOutcome::Failed { kind, .. } => json!(case_of(*kind)),
         TaskOutcome::Ended(_) => json!({ "ended": word(&report.outcome) }),
     };

@@ -152,12 +152,16 @@ async fn call(
     let mut plan = None;
     let checked = check(host, capability, &args).and_then(|grant| {
         if delegate::is_delegation(&capability.operation) {
-            plan = delegate::plan(host, &capability.operation, &args, ordinal).map_err(|refused| Denial {
-                rule: refused.rule.into(),
-                detail: refused.detail,
-                is_security_event: true,
-                grant: Some(grant),
-                policy_version: None,
+            plan = delegate::plan(host, &capability.operation, &args, ordinal).map_err(|mut refused| {
+                // It quotes what the guest named.
+                text::cut(&mut refused.detail, ERROR_BYTES_MOST);
+                Denial {
+                    rule: refused.rule.into(),
+                    detail: refused.detail,
+                    is_security_event: true,
+                    grant: Some(grant),
+                    policy_version: None,
+                }
             })?;
         }
         Ok(grant)

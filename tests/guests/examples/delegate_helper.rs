@@ -11,6 +11,10 @@ pub fn guest(task: Task<Order>) -> Result<Answer<Report>, Failure> {
             std::hint::black_box(task.input.count);
         }
     }
+    if task.input.text == "fail" {
+        let customer = crm::customers::get(&task.input.id)?;
+        return Err(Failure::Permanent(customer.name));
+    }
     let mut seen = vec![case(&crm::customers::get("C-2000"))];
     seen.extend((0..task.input.count).map(|_| case(&crm::customers::get(&task.input.id))));
     seen.push(case(&crm::customers::get(&task.input.id)));

@@ -36,9 +36,15 @@ pub fn guest(task: Task<Order>) -> Result<Answer<Report>, Failure> {
                 ("delegate-lead", part(READ, &[], 1)),
                 ("nobody", part(READ, &[], 1)),
                 ("grants-another-customer", part(READ, &[], 1)),
+                (HELPER, part(&"x".repeat(100_000), &[], 1)),
+                (HELPER, part(READ, &[("id", "C-1042"); 51], 1)),
             ];
             report.results = asked.iter().map(|(agent, part)| case(&start(agent, "ask", std::slice::from_ref(part)))).collect();
             report.results.push(case(&tasks::await_("a-task-of-somebody-else")));
+        }
+        "fails" => {
+            let id = start(HELPER, "fail", &[part(READ, &[], 1)])?;
+            report.text = format!("{:?}", tasks::await_(&id)?);
         }
         "leave" => {
             report.results.push(case(&start(HELPER, "loop", &[])));

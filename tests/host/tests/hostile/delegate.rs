@@ -60,13 +60,23 @@ async fn delegate_lead() -> Result<()> {
     let bench = bench(settings()).await?;
     let draft = lead(&bench, "more", 5)?;
     let (report, kept) = draft.run().await;
-    let mut expected = vec!["denied"; 7];
+    let mut expected = vec!["denied"; 9];
     expected.push("not-found");
     ensure!(answered(&report)?.output["results"] == json!(expected), "{:?}", report.outcome);
     let rules: Vec<String> = kept.outcomes().into_iter().map(|(_, rule)| rule).collect();
     let parts = "delegation-parts";
-    ensure!(rules[..7] == [parts, parts, parts, parts, "delegation-circle", "delegation-agent", "delegation-tier"], "{rules:?}");
-    ensure!(kept.security_events() == vec!["call-outside-grant"; 7], "{:?}", kept.security_events());
+    ensure!(
+        rules[..9] == [parts, parts, parts, parts, "delegation-circle", "delegation-agent", "delegation-tier", parts, parts],
+        "{rules:?}"
+    );
+    ensure!(kept.security_events() == vec!["call-outside-grant"; 9], "{:?}", kept.security_events());
+    // What is quoted of it is bounded.
+    let details = kept.of(RecordKind::CallOutcome).into_iter().filter_map(|record| record.payload["detail"].as_str().map(str::len));
+    ensure!(details.max().is_some_and(|longest| longest < 2_000), "a denial quotes without end");
+    ensure!(
+        report.calls.iter().all(|call| call.detail.as_ref().is_none_or(|detail| detail.len() < 2_000)),
+        "an account quotes without end"
+    );
     ensure!(below(&bench, &draft.spec.id).is_empty(), "a task was started");
     ensure!(bench.upstream.of_task(&draft.spec.id).is_empty(), "something reached the upstream");
     Ok(())
@@ -97,6 +107,16 @@ async fn delegate_helper() -> Result<()> {
         );
         ensure!(report.denied_calls == 1, "{} denials", report.denied_calls);
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_failed_task_had_read_goes_with_its_failure_and_its_words_do_not() -> Result<()> {
+    let bench = bench(settings()).await?;
+    let (report, _) = lead(&bench, "fails", 1)?.run().await;
+    let answer = answered(&report)?;
+    ensure!(answer.output["text"] == "Outcome::Permanent", "{}", answer.output);
+    ensure!(answer.labels.contains("pii"), "{:?}", answer.labels);
     Ok(())
 }
 
