@@ -130,6 +130,10 @@ impl Governance {
         if let Some(stored) = stored.as_ref().filter(|_| changed_outside) {
             governance.put_back(stored).await?;
         }
+        // A version covers the operations that a program knows: the same texts have another one here, and what decides has to be on record.
+        if let Some(stored) = stored.as_ref().filter(|stored| stored.version != governance.policy.version()) {
+            governance.put_in_force(stored.sources(), governance.policy.policies()).await?;
+        }
         if stored.is_none() {
             governance.put_in_force(sources, governance.policy.policies()).await?;
         } else if differs {
@@ -509,3 +513,6 @@ fn unfit(problems: &[PolicyProblem]) -> Fault {
     );
     Fault::bad_input(diagnosis.with_help(help))
 }
+
+#[cfg(test)]
+mod tests;
