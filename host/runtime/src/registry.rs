@@ -358,6 +358,10 @@ impl Registry {
 
     fn keep(&self, digest: Digest, wasm: &[u8]) -> Result<(), RegistryProblem> {
         let path = self.component_path(digest);
+        // What is there under this name is read before it is believed, here as anywhere: it is not written twice.
+        if std::fs::read(&path).is_ok_and(|kept| kept == wasm) {
+            return Ok(());
+        }
         write_whole(&self.dir, &path, wasm).map_err(|source| RegistryProblem::Storage { path, source })
     }
 
