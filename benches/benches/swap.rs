@@ -45,7 +45,9 @@ fn main() -> anyhow::Result<()> {
                 samples.extend(round(&bench, beside).await?);
             }
         }
-        println!("\n## Swap under load (2 callers, no failed task)\n\n| | tasks | swaps | p50 | p99 | p99 ratio |\n|---|---|---|---|---|---|");
+        println!(
+            "\n## Swap under load (2 callers, no failed task)\n\n| | tasks | swaps | p50 | p99 | p99 ratio |\n|---|---|---|---|---|---|"
+        );
         let floor = percentile(&mut quiet, 990);
         println!("| no swap | {} | 0 | {:.1?} | {floor:.1?} | 1 |", quiet.len(), percentile(&mut quiet, 500));
         for ((pause, mut samples), swaps) in PAUSES.into_iter().zip(swapped).zip(swaps) {

@@ -185,7 +185,7 @@ async fn obey(governance: &Governance, uid: u32, line: &[u8]) -> Result<Value> {
 pub async fn ask(state: &Path, token: Option<String>, order: Order) -> Result<Option<Value>> {
     let silent = |what: String| {
         let diagnosis = Diagnosis::new(format!("the host that holds `{}` {what}", text::path(state)));
-        Fault { exit: Exit::Internal, diagnoses: vec![diagnosis] }
+        Fault::of(Exit::Internal, vec![diagnosis])
     };
     let Ok(folder) = std::fs::File::open(state) else { return Ok(None) };
     let mut stream = match UnixStream::connect(short(&folder)).await {
@@ -217,5 +217,5 @@ fn told(exit: &str, problems: &[Value]) -> Fault {
         };
         Diagnosis::new(format!("{place}{}", field("message").unwrap_or_else(|| json!(problem).to_string()))).with_help(field("help"))
     };
-    Fault { exit, diagnoses: problems.iter().map(word).collect() }
+    Fault::of(exit, problems.iter().map(word).collect())
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bailiwick_core::ids::RunId;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity};
 use serde_json::{Value, json};
 
@@ -210,27 +211,38 @@ pub struct Fault {
     pub exit: Exit,
     /// What is wrong; at least one.
     pub diagnoses: Vec<Diagnosis>,
+    /// The run that it is about, where one had begun.
+    pub run: Option<RunId>,
 }
 
 impl Fault {
+    /// What is wrong, under an exit code.
+    pub fn of(exit: Exit, diagnoses: Vec<Diagnosis>) -> Self {
+        Self { exit, diagnoses, run: None }
+    }
+
     /// The project, its input or the command line is wrong.
     pub fn bad_input(diagnosis: Diagnosis) -> Self {
-        Self { exit: Exit::BadInput, diagnoses: vec![diagnosis] }
+        Self::of(Exit::BadInput, vec![diagnosis])
     }
 
     /// Several things of a project are wrong.
     pub fn bad_project(diagnoses: Vec<Diagnosis>) -> Self {
-        Self { exit: Exit::BadInput, diagnoses }
+        Self::of(Exit::BadInput, diagnoses)
     }
 
     /// A fault of the host or of the machine.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Internal, diagnoses: vec![Diagnosis::new(message)] }
+        Self::of(Exit::Internal, vec![Diagnosis::new(message)])
     }
 
     /// Gives it as the JSON document of a command that failed.
     pub fn to_json(&self) -> Value {
-        json!({ "exit": self.exit.name(), "problems": self.diagnoses.iter().map(Diagnosis::to_json).collect::<Vec<_>>() })
+        let problems: Vec<_> = self.diagnoses.iter().map(Diagnosis::to_json).collect();
+        match &self.run {
+            Some(run) => json!({ "exit": self.exit.name(), "run": run, "problems": problems }),
+            None => json!({ "exit": self.exit.name(), "problems": problems }),
+        }
     }
 }
 

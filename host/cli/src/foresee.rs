@@ -166,7 +166,7 @@ impl Still {
 
     /// Reads what a component says about itself.
     async fn look_at(&self, component: &Component) -> Result<Arc<AgentInfo>> {
-        let sandbox = wire::open_scratch_registry(self.scratch.path()).await?;
+        let sandbox = wire::open_scratch_registry(self.scratch.path(), &self.project.state).await?;
         sandbox.registry().inspect(&text::path(&component.path), &component.bytes).await.map_err(wire::registry_fault)
     }
 

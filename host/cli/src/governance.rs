@@ -219,13 +219,10 @@ impl Governance {
                 };
                 let record = self.write(who, act, fields, json!({ "act": act, "content": content, "reason": reason })).await?;
                 let diagnosis = Diagnosis::new(format!("`{}` may not do this (`{}`): {reason}", who.id, act.name()));
-                Err(Fault {
-                    exit: Exit::Failed,
-                    diagnoses: vec![
-                        diagnosis
-                            .with_help(format!("the refusal is record {record} (`bailiwick ledger show --record {record}`); `bailiwick policy show` prints the policies in force")),
-                    ],
-                })
+                let help = format!(
+                    "the refusal is record {record} (`bailiwick ledger show --record {record}`); `bailiwick policy show` prints the policies in force"
+                );
+                Err(Fault::of(Exit::Failed, vec![diagnosis.with_help(help)]))
             }
         }
     }
@@ -235,7 +232,7 @@ impl Governance {
         if !waiting.iter().any(|it| it.act == *act && it.content == content && it.first.id == who.id) {
             if waiting.len() >= PROPOSALS_MOST {
                 let diagnosis = Diagnosis::new(format!("{PROPOSALS_MOST} acts wait for a second person already"));
-                return Err(Fault { exit: Exit::Failed, diagnoses: vec![diagnosis] });
+                return Err(Fault::of(Exit::Failed, vec![diagnosis]));
             }
             waiting.push(Waiting { first: who.clone(), act: act.clone(), content: content.to_owned(), since_ms: now_ms() });
         }
@@ -257,7 +254,7 @@ impl Governance {
             act.name()
         );
         let help = "another person who may do the same agrees by giving the same command within 7 days".to_owned();
-        Ok(Fault { exit: Exit::Partial, diagnoses: vec![Diagnosis::new(message).with_help(help)] })
+        Ok(Fault::of(Exit::Partial, vec![Diagnosis::new(message).with_help(help)]))
     }
 
     async fn record(

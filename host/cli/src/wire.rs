@@ -168,6 +168,9 @@ impl Host {
             Arc::clone(&governance.policy) as Arc<dyn PolicyEngine>,
         )
         .await?;
+        if is_rehearsal {
+            sandbox.registry().borrow_compiled(&project.state.join(REGISTRY));
+        }
         let host = Self { governance, sandbox: Arc::new(sandbox), served, is_rehearsal };
         host.record_start(project).await?;
         Ok(host)
@@ -372,13 +375,16 @@ pub async fn open_registry_to_read(state: &Path) -> Result<Option<Sandbox>> {
     open_sandbox(registry, Arc::new(catalog), Routes::new(), Arc::new(NoRecorder), Arc::new(StepRule)).await.map(Some)
 }
 
-/// Opens a registry of its own in a folder that is thrown away, to look at components that are not installed.
+/// Opens a registry of its own in a folder that is thrown away, to look at components that are not installed. What the state folder's
+/// registry has compiled is not compiled again.
 ///
 /// # Errors
 /// When the folder cannot be used.
-pub async fn open_scratch_registry(folder: &Path) -> Result<Sandbox> {
+pub async fn open_scratch_registry(folder: &Path, state: &Path) -> Result<Sandbox> {
     let catalog = bailiwick_wit::builtin_catalog().map_err(|problem| Fault::internal(problem.to_string()))?;
-    open_sandbox(folder.join(REGISTRY), Arc::new(catalog), Routes::new(), Arc::new(NoRecorder), Arc::new(StepRule)).await
+    let sandbox = open_sandbox(folder.join(REGISTRY), Arc::new(catalog), Routes::new(), Arc::new(NoRecorder), Arc::new(StepRule)).await?;
+    sandbox.registry().borrow_compiled(&state.join(REGISTRY));
+    Ok(sandbox)
 }
 
 /// Takes no records, so nothing that has to be recorded can be done.
@@ -484,14 +490,14 @@ pub fn open_fault(problem: OpenProblem) -> Fault {
         | OpenProblem::Storage { .. }
         | OpenProblem::System { .. } => Exit::Internal,
     };
-    Fault { exit, diagnoses: vec![Diagnosis::new(problem.to_string())] }
+    Fault::of(exit, vec![Diagnosis::new(problem.to_string())])
 }
 
 /// Without a ledger nothing runs.
 pub fn ledger_fault(failure: LedgerFailure) -> Fault {
     let diagnosis = Diagnosis::new(failure.to_string())
         .with_help("effects have stopped; see to the disk of the state folder, then start again".to_owned());
-    Fault { exit: Exit::Internal, diagnoses: vec![diagnosis] }
+    Fault::of(Exit::Internal, vec![diagnosis])
 }
 
 /// Sorts why the registry did not do what it was asked.
@@ -512,5 +518,5 @@ pub fn registry_fault(problem: RegistryProblem) -> Fault {
         | RegistryProblem::Newer { .. } => (Exit::BadInput, None),
         RegistryProblem::Ledger(failure) => return ledger_fault(failure.clone()),
     };
-    Fault { exit, diagnoses: vec![Diagnosis::new(problem.to_string()).with_help(help)] }
+    Fault::of(exit, vec![Diagnosis::new(problem.to_string()).with_help(help)])
 }

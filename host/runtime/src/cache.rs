@@ -44,6 +44,11 @@ impl Cache {
         Ok(Self { dir: dir.to_owned(), key })
     }
 
+    /// Opens a cache that is there, to load from it alone.
+    pub(crate) fn open_to_read(dir: &Path) -> Option<Self> {
+        read_key(&dir.join("key")).map(|key| Self { dir: dir.to_owned(), key })
+    }
+
     fn path(&self, component: Digest, engine: Digest) -> PathBuf {
         self.dir.join(format!("{}.{}.cwasm", component.to_hex(), engine.to_short()))
     }
@@ -136,6 +141,16 @@ mod tests {
         assert!(cache.load(&engine, digest, Digest::of(b"engine")).is_some());
         assert!(Cache::open(dir.path()).unwrap().load(&engine, digest, Digest::of(b"engine")).is_some());
         assert!(cache.load(&engine, Digest::of(b"other"), Digest::of(b"engine")).is_none());
+    }
+
+    #[test]
+    fn a_cache_opened_to_read_loads_and_makes_no_key() {
+        let (dir, _cache, engine, digest, _) = setup();
+        let reading = Cache::open_to_read(dir.path()).unwrap();
+        assert!(reading.load(&engine, digest, Digest::of(b"engine")).is_some());
+        let empty = tempfile::tempdir().unwrap();
+        assert!(Cache::open_to_read(empty.path()).is_none());
+        assert!(std::fs::read_dir(empty.path()).unwrap().next().is_none());
     }
 
     #[test]

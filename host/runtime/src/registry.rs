@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use bailiwick_core::capability::Catalog;
@@ -133,6 +133,8 @@ pub struct Registry {
     engine_digest: Digest,
     dir: PathBuf,
     cache: Cache,
+    /// Another registry's cache, read where this one has nothing.
+    borrowed: OnceLock<Cache>,
     compile: CompileCommand,
     catalog: Arc<Catalog>,
     routes: Arc<Routes>,
@@ -163,6 +165,7 @@ impl Registry {
             engine_digest,
             dir: dir.to_owned(),
             cache,
+            borrowed: OnceLock::new(),
             compile,
             catalog,
             routes,
@@ -177,6 +180,20 @@ impl Registry {
         }
         registry.active.store(Arc::new(active));
         Ok(registry)
+    }
+
+    /// Lets a registry that is thrown away load what the registry in `dir` has compiled. Nothing is written there; a folder without a cache
+    /// of this host's changes nothing.
+    pub fn borrow_compiled(&self, dir: &Path) {
+        if let Some(cache) = Cache::open_to_read(&dir.join("cache")) {
+            // Whoever came first is as good.
+            let _ = self.borrowed.set(cache);
+        }
+    }
+
+    fn load_compiled(&self, digest: Digest) -> Option<Component> {
+        let caches = std::iter::once(&self.cache).chain(self.borrowed.get());
+        caches.into_iter().find_map(|cache| cache.load(&self.engine, digest, self.engine_digest))
     }
 
     /// Gives the digest of the engine's configuration.
@@ -321,7 +338,7 @@ impl Registry {
 
     async fn ready(&self, what: &str, digest: Digest, wasm: &[u8]) -> Result<Entry, RegistryProblem> {
         let failed = |problem| RegistryProblem::Install { what: what.to_owned(), problem };
-        let component = match self.cache.load(&self.engine, digest, self.engine_digest) {
+        let component = match self.load_compiled(digest) {
             Some(component) => component,
             None => self.compiled(digest, wasm).await.map_err(failed)?,
         };

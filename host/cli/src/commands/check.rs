@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bailiwick_core::AgentRunner as _;
 use bailiwick_core::ids::AgentName;
 use bailiwick_ledger::{OpenProblem, Reader};
 use bailiwick_orchestrator::CheckedWorkflow;
 use bailiwick_schema::Schema;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
 use crate::display::{self, Notes};
@@ -35,9 +36,10 @@ pub fn check(args: &CheckArgs) -> Result<Exit> {
     display::diagnoses(&found);
     if args.json {
         let problems: Vec<_> = found.iter().map(Diagnosis::to_json).collect();
-        display::print_json(&json!({ "exit": exit.name(), "problems": problems }));
+        let facts = summary.map(|summary| summary.json);
+        display::print_json(&json!({ "exit": exit.name(), "project": project.name, "found": facts, "problems": problems }));
     } else if let (0, Some(summary)) = (errors, summary) {
-        display::print(&format!("project {} is good: {summary}", project.name));
+        display::print(&format!("project {} is good: {}", project.name, summary.text));
     } else {
         display::print(&format!("project {}: {}", project.name, text::number_of(errors, "problem")));
     }
@@ -55,7 +57,7 @@ fn state_problems(state: &Path) -> Vec<Diagnosis> {
     exposure.into_iter().chain(problem).collect()
 }
 
-async fn check_parts(project: &Project, scratch: &Path, found: &mut Vec<Diagnosis>) -> Result<Option<String>> {
+async fn check_parts(project: &Project, scratch: &Path, found: &mut Vec<Diagnosis>) -> Result<Option<Summary>> {
     let notes = Notes::new(false);
     let host = Host::open(HostParts { project, state: scratch, registry: None, is_rehearsal: true, anchors: Vec::new() }, &notes).await?;
     let built = built(project, found)?;
@@ -141,14 +143,29 @@ fn input_problem(project: &Project, workflow: &CheckedWorkflow) -> Option<Diagno
     Some(Diagnosis::new(format!("the input does not fit its schema: {message}")).in_file(&source))
 }
 
-fn summary(project: &Project, host: &Host, workflow: &CheckedWorkflow) -> String {
-    format!(
+/// What a project that can run is made of.
+struct Summary {
+    text: String,
+    json: Value,
+}
+
+fn summary(project: &Project, host: &Host, workflow: &CheckedWorkflow) -> Summary {
+    let plan = workflow.plan();
+    let text = format!(
         "{} (as last built or installed), {}, workflow {} {} with {}, plan {}",
         text::number_of(project.agents.len(), "agent"),
         text::number_of(host.served.connectors.len(), "connector"),
-        workflow.plan().workflow,
-        workflow.plan().version,
+        plan.workflow,
+        plan.version,
         text::number_of(workflow.order().len(), "step"),
         workflow.compiled().digest()
-    )
+    );
+    let agents = project.agents.iter().filter_map(|agent| host.sandbox.agent(&agent.name));
+    let agents: Vec<_> = agents.map(|info| json!({ "name": info.name, "version": info.version, "component": info.component })).collect();
+    let connectors: Vec<_> = host.served.connectors.iter().map(|connector| connector.name()).collect();
+    let json = json!({
+        "workflow": { "name": plan.workflow, "version": plan.version, "plan": workflow.compiled().digest(), "steps": workflow.order() },
+        "agents": agents, "connectors": connectors,
+    });
+    Summary { text, json }
 }

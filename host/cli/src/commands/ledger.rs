@@ -44,7 +44,7 @@ pub fn show(args: &ShowArgs) -> Result<Exit> {
         display::print(&format!("from {}, times in seconds from there", day_and_time(first.time_ms)));
     }
     let start_ms = records.first().map_or(0, |first| first.time_ms);
-    let mut table = Table::new(&["seq>", "time>", "kind", "step", "agent or operation", "decision", "outcome", "reason"]);
+    let mut table = Table::new(&["seq>", "time>", "kind", "step", "agent or operation!", "decision", "outcome", "reason"]);
     for envelope in &records {
         table.row(row(envelope, start_ms));
     }

@@ -146,7 +146,8 @@ fn with_exit(document: Value) -> Value {
 /// Says that a signal stopped a run, and where its records are.
 fn stopped(run: &RunId, state: &Path) -> Fault {
     let help = format!("`bailiwick ledger show --run {run} --state {}` shows how far it came", text::path(state));
-    Fault { exit: Exit::Stopped, diagnoses: vec![Diagnosis::new(format!("run {run} was stopped")).with_help(help)] }
+    let fault = Fault::of(Exit::Stopped, vec![Diagnosis::new(format!("run {run} was stopped")).with_help(help)]);
+    Fault { run: Some(run.clone()), ..fault }
 }
 
 /// Reads a JSON text.

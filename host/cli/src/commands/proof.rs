@@ -67,7 +67,7 @@ pub fn erase(args: &SubjectArgs) -> Result<Exit> {
             // A slip in the name or the tenant must not look like a duty that was done.
             let message = format!("nothing is kept of `{subject}` in tenant `{tenant}`, so nothing was erased (record {})", erased.record);
             let diagnosis = Diagnosis::new(message).with_help("look at the name and at `--tenant`".to_owned());
-            return Err(Fault { exit: Exit::Failed, diagnoses: vec![diagnosis] });
+            return Err(Fault::of(Exit::Failed, vec![diagnosis]));
         }
         Ok(erased)
     })?;
